@@ -1,0 +1,32 @@
+"""The frozen values that the pipeline's arrows pass: tensors, operators, kernels, graphs."""
+
+from tinygen.ir.graph import Graph, Node
+from tinygen.ir.kernel import Access, CType, Float, Int8Array, Int32, Int32Array, Kernel, Params, Unit
+from tinygen.ir.op import Activation, Constraint, Op, Padding
+from tinygen.ir.reference import Reference, Rounding
+from tinygen.ir.tensor import Array, DType, Quant, Shape, Tensor
+
+__all__ = [
+    "Access",
+    "Activation",
+    "Array",
+    "CType",
+    "Constraint",
+    "DType",
+    "Float",
+    "Graph",
+    "Int8Array",
+    "Int32",
+    "Int32Array",
+    "Kernel",
+    "Node",
+    "Op",
+    "Padding",
+    "Params",
+    "Quant",
+    "Reference",
+    "Rounding",
+    "Shape",
+    "Tensor",
+    "Unit",
+]
