@@ -1,0 +1,65 @@
+"""Offsets for buffers: first fit over several orders, then a local search, until the lower bound is reached."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from tinygen.plan.values import Buffer
+
+ALIGNMENT = 4
+"""Every buffer starts on a word: 32-bit elements need it and word loads of bytes profit."""
+
+ROUNDS = 2000
+
+
+def lower_bound(buffers: Sequence[Buffer]) -> int:
+    """The largest number of bytes alive at one step: no packing can need less."""
+    steps = {buffer.birth for buffer in buffers}
+    return max((sum(b.size_bytes for b in buffers if b.birth <= step <= b.death) for step in steps), default=0)
+
+
+def pack(buffers: Sequence[Buffer]) -> tuple[int, ...]:
+    """Offsets in bytes, in the buffers' order. Deterministic."""
+    if not buffers:
+        return ()
+    conflicts = [[j for j, other in enumerate(buffers) if j != i and b.meets(other)] for i, b in enumerate(buffers)]
+    floor = lower_bound(buffers)
+    keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
+        lambda i: (-buffers[i].size_bytes, buffers[i].birth),
+        lambda i: (-(buffers[i].death - buffers[i].birth + 1) * buffers[i].size_bytes, i),
+        lambda i: (buffers[i].birth - buffers[i].death, -buffers[i].size_bytes),
+        lambda i: (buffers[i].birth, -buffers[i].size_bytes),
+    )
+    orders = [sorted(range(len(buffers)), key=key) for key in keys]
+    best_order = min(orders, key=lambda order: _height(buffers, _first_fit(buffers, conflicts, order)))
+    best = _first_fit(buffers, conflicts, best_order)
+    chance = random.Random(0)
+    for _ in range(ROUNDS):
+        if _height(buffers, best) <= floor or len(buffers) < 3:
+            break
+        order = list(best_order)
+        i, j = chance.sample(range(len(order)), 2)
+        order.insert(j, order.pop(i))
+        offsets = _first_fit(buffers, conflicts, order)
+        if _height(buffers, offsets) <= _height(buffers, best):
+            best, best_order = offsets, order
+    return tuple(best)
+
+
+def _first_fit(buffers: Sequence[Buffer], conflicts: Sequence[Sequence[int]], order: Sequence[int]) -> list[int]:
+    """Place the buffers in the given order, each at the lowest offset that is free during its life."""
+    offsets = [-1] * len(buffers)
+    for i in order:
+        taken = sorted((offsets[j], offsets[j] + buffers[j].size_bytes) for j in conflicts[i] if offsets[j] >= 0)
+        offset = 0
+        for begin, end in taken:
+            if offset + buffers[i].size_bytes <= begin:
+                break
+            offset = max(offset, -(-end // ALIGNMENT) * ALIGNMENT)
+        offsets[i] = offset
+    return offsets
+
+
+def _height(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
+    return max(offset + buffer.size_bytes for offset, buffer in zip(offsets, buffers, strict=True))
