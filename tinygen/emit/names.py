@@ -1,0 +1,31 @@
+"""Identifiers and comments that nothing in a model file can break out of."""
+
+from __future__ import annotations
+
+import re
+
+C_AND_CPP_KEYWORDS = frozenset(
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const "
+    "constexpr const_cast continue decltype default delete do double dynamic_cast else enum explicit export extern "
+    "false float for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or "
+    "or_eq private protected public register reinterpret_cast restrict return short signed sizeof static "
+    "static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename "
+    "union unsigned using virtual void volatile wchar_t while xor xor_eq main".split()
+)
+LONGEST = 40
+
+
+def is_c_identifier(text: str) -> bool:
+    """Whether the text can be the prefix of C and C++ names as it stands."""
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text, re.ASCII) is not None and text not in C_AND_CPP_KEYWORDS
+
+
+def c_identifier(text: str) -> str:
+    """A lower-case C identifier from any text: `Kws model-v2` becomes `kws_model_v2`, `2x` becomes `model_2x`."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower(), flags=re.ASCII).strip("_")[:LONGEST].rstrip("_")
+    return name if is_c_identifier(name) else f"model_{name}".rstrip("_")
+
+
+def comment_text(text: str) -> str:
+    """Text that can stand in a C comment: printable ASCII without what ends or continues one."""
+    return re.sub(r"[^A-Za-z0-9 _.,:;=+()\[\]<>/-]", "_", text, flags=re.ASCII).replace("//", "/_")[:80]

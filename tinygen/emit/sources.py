@@ -1,0 +1,51 @@
+"""Program → the three C files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinygen.emit.environment import environment, support_text
+from tinygen.program import KernelInstance, Program
+from tinygen.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Generated text by file name: NAME.h, NAME.c and NAME_weights.c."""
+
+    name: str
+    files: Mapping[str, str]
+
+
+def emit(program: Program, *, model_sha256: str, target: str) -> Sources:
+    """Print a program. The same program gives the same bytes."""
+    kernels = [_kernel_text(instance) for instance in program.instances]
+    values = {
+        "program": program,
+        "name": program.name,
+        "macro": program.name.upper(),
+        "version": VERSION,
+        "model_sha256": model_sha256,
+        "target": target,
+        "kernels": kernels,
+        "support": support_text("\n".join(kernels)),
+    }
+
+    def render(template: str) -> str:
+        return environment().get_template(f"model/{template}").render(values)
+
+    return Sources(
+        program.name,
+        {
+            f"{program.name}.h": render("model.h.j2"),
+            f"{program.name}.c": render("model.c.j2"),
+            f"{program.name}_weights.c": render("weights.c.j2"),
+        },
+    )
+
+
+def _kernel_text(instance: KernelInstance) -> str:
+    struct = environment().get_template("model/params.h.j2").render(instance=instance)
+    template = environment().get_template(f"kernels/{instance.kernel.name}.c.j2")
+    return struct + template.render(function=instance.function, **instance.switches)

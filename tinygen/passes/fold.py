@@ -1,0 +1,28 @@
+"""Nodes whose inputs are all constants become constants."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinygen.ir import Graph, Node, Reference, Tensor
+
+
+def fold_constants(graph: Graph, reference: Reference) -> Graph:
+    """Compute such nodes with the reference arithmetic; a node that makes a graph output stays."""
+    known: dict[int, Tensor] = {}
+    kept: list[Node] = []
+    results = {tensor.index for tensor in graph.outputs}
+    for node in graph.nodes:
+        inputs = tuple(known.get(t.index, t) if t is not None else None for t in node.inputs)
+        node = replace(node, inputs=inputs)
+        present = [t for t in inputs if t is not None]
+        makes_result = any(t.index in results for t in node.outputs)
+        if makes_result or not all(t.is_constant for t in present):
+            kept.append(node)
+            continue
+        values = node.op.reference(node, [None if t is None else t.data for t in inputs], reference)
+        for tensor, value in zip(node.outputs, values, strict=True):
+            data = value.reshape(tensor.shape)
+            data.flags.writeable = False
+            known[tensor.index] = replace(tensor, data=data)
+    return replace(graph, nodes=tuple(kept))

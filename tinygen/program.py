@@ -1,0 +1,104 @@
+"""The Program: everything the C text needs, with addresses bound and constants packed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinygen.ir import Array, Graph, Kernel, Reference, Tensor
+from tinygen.kernels import Schedule
+from tinygen.plan import Plan, View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """An array in NAME_weights.c. `c_type` is the element's."""
+
+    symbol: str
+    c_type: str
+    values: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a parameter struct: its C type and name."""
+
+    c_type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelInstance:
+    """A kernel as one C function: its switches are set and its parameter struct is known."""
+
+    function: str
+    kernel: Kernel
+    switches: Mapping[str, str]
+    members: tuple[Member, ...]
+
+    @property
+    def has_scratch_parameter(self) -> bool:
+        """Whether the function takes a pointer to working memory."""
+        return self.kernel.uses_scratch
+
+
+Value = int | float | Constant
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Where a kernel reads: a view of the arena, or a constant with the same geometry."""
+
+    view: View
+    constant: Constant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One node, lowered. `instance` is None where the node is a view and computes nothing."""
+
+    index: int
+    op_name: str
+    title: str
+    instance: KernelInstance | None
+    values: tuple[Value, ...]
+    sources: tuple[Operand, ...]
+    sinks: tuple[View, ...]
+    scratch_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of the model. `integer` is the int8 or uint8 tensor behind a float edge, else `tensor`."""
+
+    tensor: Tensor
+    integer: Tensor
+    offset_bytes: int
+    integer_offset_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A model ready to be printed. The first `input_edges` layers quantise, the last `output_edges` dequantise."""
+
+    name: str
+    reference: Reference
+    graph: Graph
+    schedule: Schedule
+    plan: Plan
+    layers: tuple[Layer, ...]
+    instances: tuple[KernelInstance, ...]
+    constants: tuple[Constant, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    input_edges: int
+    output_edges: int
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of all constants, without padding between them."""
+        return sum(constant.values.nbytes for constant in self.constants)
+
+    @property
+    def has_float_edges(self) -> bool:
+        return self.input_edges + self.output_edges > 0
