@@ -1,0 +1,1 @@
+"""Hand gestures from an accelerometer."""

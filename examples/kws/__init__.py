@@ -1,0 +1,1 @@
+"""Keyword spotting on synthesised spoken tones."""

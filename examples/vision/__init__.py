@@ -1,0 +1,1 @@
+"""Shapes in small synthesised pictures."""

@@ -1,0 +1,12 @@
+"""Prints the accuracy of vision.tflite on held-out synthetic data."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from examples.common import evaluate
+from examples.vision.data import CLASSES, held_out_set
+
+if __name__ == "__main__":
+    evaluate(Path(__file__).with_name("vision.tflite"), CLASSES, held_out_set)
