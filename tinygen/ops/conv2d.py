@@ -1,0 +1,185 @@
+"""CONV_2D: a convolution over height and width, grouped where the filter has fewer channels than the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinygen import fixedpoint
+from tinygen.ir import (
+    Access,
+    Activation,
+    Array,
+    Int8Array,
+    Int32,
+    Int32Array,
+    Kernel,
+    Node,
+    Op,
+    Padding,
+    Params,
+    Reference,
+    Rounding,
+    Shape,
+    Unit,
+)
+from tinygen.ops import rules
+from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
+from tinygen.ops.filters import accumulators_fit, bias_values, channel_factors, one_scale_or_one_a_channel
+from tinygen.ops.window import Window, batch_rows
+
+
+def windows(node: Node) -> tuple[Window, Window]:
+    """The windows along height and width."""
+    op = node.op
+    assert isinstance(op, Conv2D)
+    _, height, width, _ = node.input(0).shape
+    _, taps_h, taps_w, _ = node.input(1).shape
+    return (
+        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding),
+        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding),
+    )
+
+
+def filter_fits(node: Node) -> str | None:
+    """The filter's channels must divide the input's, and the groups that makes must divide the output's."""
+    if len(node.input(1).shape) != 4 or len(node.input(0).shape) != 4:
+        return f"input {node.input(0).describe()}, filter {node.input(1).describe()}"
+    channels, depth, outputs = node.input(0).shape[3], node.input(1).shape[3], node.input(1).shape[0]
+    if channels % depth == 0 and outputs % (channels // depth) == 0:
+        return None
+    return f"{channels} input channels, a filter of {depth}, {outputs} output channels"
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2DParams(Params):
+    input_height: Int32
+    input_width: Int32
+    input_channels: Int32
+    output_height: Int32
+    output_width: Int32
+    output_channels: Int32
+    filter_height: Int32
+    filter_width: Int32
+    filter_channels: Int32
+    outputs_per_group: Int32
+    stride_h: Int32
+    stride_w: Int32
+    dilation_h: Int32
+    dilation_w: Int32
+    pad_top: Int32
+    pad_left: Int32
+    input_offset: Int32
+    output_zero_point: Int32
+    clamp_min: Int32
+    clamp_max: Int32
+    weights: Int8Array
+    bias: Int32Array
+    multiplier: Int32Array
+    shift: Int8Array
+
+
+def params(node: Node, reference: Reference) -> Conv2DParams:
+    """What conv2d_s8__c is given."""
+    op, data, weights, output = node.op, node.input(0), node.input(1), node.output
+    assert isinstance(op, Conv2D) and weights.data is not None
+    down, across = windows(node)
+    multiplier, shift = multipliers_and_shifts(channel_factors(node))
+    clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
+    channels = output.shape[3]
+    return Conv2DParams(
+        input_height=data.shape[1],
+        input_width=data.shape[2],
+        input_channels=data.shape[3],
+        output_height=output.shape[1],
+        output_width=output.shape[2],
+        output_channels=channels,
+        filter_height=down.taps,
+        filter_width=across.taps,
+        filter_channels=weights.shape[3],
+        outputs_per_group=channels * weights.shape[3] // data.shape[3],
+        stride_h=down.stride,
+        stride_w=across.stride,
+        dilation_h=down.dilation,
+        dilation_w=across.dilation,
+        pad_top=down.before,
+        pad_left=across.before,
+        input_offset=-data.zero_point,
+        output_zero_point=output.zero_point,
+        clamp_min=clamp_min,
+        clamp_max=clamp_max,
+        weights=weights.data,
+        bias=bias_values(node),
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Rows of the input that output rows begin..end-1 read."""
+    return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2D(Op):
+    padding: Padding = Padding.SAME
+    stride_w: int = 0
+    stride_h: int = 0
+    fused_activation_function: Activation = Activation.NONE
+    dilation_w_factor: int = 1
+    dilation_h_factor: int = 1
+    quantized_bias_type: int = 0
+
+    name: ClassVar[str] = "CONV_2D"
+    version: ClassVar[int] = 8
+    options: ClassVar[str | None] = "Conv2DOptions"
+    arity: ClassVar[tuple[int, int]] = (2, 3)
+    constraints = (*rules.INT8_CONVOLUTION, filter_fits, one_scale_or_one_a_channel(0), accumulators_fit(0))
+    kernels = (Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),)
+
+    def infer(self, node: Node) -> tuple[Shape, ...]:
+        down, across = windows(node)
+        return ((node.input(0).shape[0], down.output, across.output, node.input(1).shape[0]),)
+
+    def macs(self, node: Node) -> int:
+        _, taps_h, taps_w, depth = node.input(1).shape
+        return node.output.elements * taps_h * taps_w * depth
+
+    def reference(self, node: Node, values: Sequence[Array | None], reference: Reference) -> tuple[Array, ...]:
+        data, weights, bias = values[0], values[1], values[2] if len(values) > 2 else None
+        assert data is not None and weights is not None
+        output = node.output
+        accumulator = convolve(node, data.astype(np.int64) - node.input(0).zero_point, weights.astype(np.int64))
+        if bias is not None:
+            accumulator = accumulator + bias.reshape(-1)
+        bounds = fixedpoint.activation_range(
+            self.fused_activation_function, output.scale, output.zero_point, output.dtype
+        )
+        return (
+            fixedpoint.requantize(
+                accumulator, channel_factors(node), Rounding.DOUBLE, output.zero_point, bounds, output.dtype
+            ),
+        )
+
+
+def convolve(node: Node, data: Array, weights: Array) -> Array:
+    """int64 accumulators (batch, height, width, outputs) of data (NHWC) and weights (outputs, taps, taps, depth)."""
+    down, across = windows(node)
+    batch, height, width, channels = data.shape
+    outputs, _, _, depth = weights.shape
+    groups = channels // depth
+    result = np.zeros((batch, down.output, across.output, outputs), np.int64)
+    for tap_y in range(down.taps):
+        for tap_x in range(across.taps):
+            rows = np.arange(down.output) * down.stride + tap_y * down.dilation - down.before
+            columns = np.arange(across.output) * across.stride + tap_x * across.dilation - across.before
+            inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None, :]
+            patch = data[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)] * inside[None, :, :, None]
+            for group in range(groups):
+                chosen = slice(group * outputs // groups, (group + 1) * outputs // groups)
+                part = patch[..., group * depth : (group + 1) * depth]
+                result[..., chosen] += part @ weights[chosen, tap_y, tap_x].T
+    return result

@@ -1,0 +1,180 @@
+"""DEPTHWISE_CONV_2D: a convolution of each channel on its own, giving `depth_multiplier` output channels each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinygen import fixedpoint
+from tinygen.ir import (
+    Access,
+    Activation,
+    Array,
+    Int8Array,
+    Int32,
+    Int32Array,
+    Kernel,
+    Node,
+    Op,
+    Padding,
+    Params,
+    Reference,
+    Rounding,
+    Shape,
+    Unit,
+)
+from tinygen.ops import rules
+from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
+from tinygen.ops.filters import accumulators_fit, bias_values, channel_factors, one_scale_or_one_a_channel
+from tinygen.ops.window import Window, batch_rows
+
+
+def windows(node: Node) -> tuple[Window, Window]:
+    """The windows along height and width."""
+    op = node.op
+    assert isinstance(op, DepthwiseConv2D)
+    _, height, width, _ = node.input(0).shape
+    _, taps_h, taps_w, _ = node.input(1).shape
+    return (
+        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding),
+        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding),
+    )
+
+
+def filter_fits(node: Node) -> str | None:
+    """The filter must be 1 x height x width x (input channels x depth multiplier)."""
+    data, weights, op = node.input(0), node.input(1), node.op
+    assert isinstance(op, DepthwiseConv2D)
+    fits = len(data.shape) == len(weights.shape) == 4 and weights.shape[0] == 1
+    if fits and op.depth_multiplier >= 1 and weights.shape[3] == data.shape[3] * op.depth_multiplier:
+        return None
+    return f"input {data.describe()}, filter {weights.describe()}, multiplier {op.depth_multiplier}"
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseConv2DParams(Params):
+    input_height: Int32
+    input_width: Int32
+    input_channels: Int32
+    output_height: Int32
+    output_width: Int32
+    output_channels: Int32
+    depth_multiplier: Int32
+    filter_height: Int32
+    filter_width: Int32
+    stride_h: Int32
+    stride_w: Int32
+    dilation_h: Int32
+    dilation_w: Int32
+    pad_top: Int32
+    pad_left: Int32
+    input_offset: Int32
+    output_zero_point: Int32
+    clamp_min: Int32
+    clamp_max: Int32
+    weights: Int8Array
+    bias: Int32Array
+    multiplier: Int32Array
+    shift: Int8Array
+
+
+def params(node: Node, reference: Reference) -> DepthwiseConv2DParams:
+    """What depthwise_conv2d_s8__c is given."""
+    op, data, weights, output = node.op, node.input(0), node.input(1), node.output
+    assert isinstance(op, DepthwiseConv2D) and weights.data is not None
+    down, across = windows(node)
+    multiplier, shift = multipliers_and_shifts(channel_factors(node))
+    clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
+    return DepthwiseConv2DParams(
+        input_height=data.shape[1],
+        input_width=data.shape[2],
+        input_channels=data.shape[3],
+        output_height=output.shape[1],
+        output_width=output.shape[2],
+        output_channels=output.shape[3],
+        depth_multiplier=op.depth_multiplier,
+        filter_height=down.taps,
+        filter_width=across.taps,
+        stride_h=down.stride,
+        stride_w=across.stride,
+        dilation_h=down.dilation,
+        dilation_w=across.dilation,
+        pad_top=down.before,
+        pad_left=across.before,
+        input_offset=-data.zero_point,
+        output_zero_point=output.zero_point,
+        clamp_min=clamp_min,
+        clamp_max=clamp_max,
+        weights=weights.data,
+        bias=bias_values(node),
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Rows of the input that output rows begin..end-1 read."""
+    return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseConv2D(Op):
+    padding: Padding = Padding.SAME
+    stride_w: int = 0
+    stride_h: int = 0
+    depth_multiplier: int = 0
+    fused_activation_function: Activation = Activation.NONE
+    dilation_w_factor: int = 1
+    dilation_h_factor: int = 1
+
+    name: ClassVar[str] = "DEPTHWISE_CONV_2D"
+    version: ClassVar[int] = 7
+    options: ClassVar[str | None] = "DepthwiseConv2DOptions"
+    arity: ClassVar[tuple[int, int]] = (2, 3)
+    constraints = (*rules.INT8_CONVOLUTION, filter_fits, one_scale_or_one_a_channel(3), accumulators_fit(3))
+    kernels = (Kernel("depthwise_conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),)
+
+    def infer(self, node: Node) -> tuple[Shape, ...]:
+        down, across = windows(node)
+        return ((node.input(0).shape[0], down.output, across.output, node.input(1).shape[3]),)
+
+    def macs(self, node: Node) -> int:
+        _, taps_h, taps_w, _ = node.input(1).shape
+        return node.output.elements * taps_h * taps_w
+
+    def reference(self, node: Node, values: Sequence[Array | None], reference: Reference) -> tuple[Array, ...]:
+        data, weights, bias = values[0], values[1], values[2] if len(values) > 2 else None
+        assert data is not None and weights is not None
+        output = node.output
+        accumulator = convolve_channels(node, data.astype(np.int64) - node.input(0).zero_point, weights[0])
+        if bias is not None:
+            accumulator = accumulator + bias.reshape(-1)
+        bounds = fixedpoint.activation_range(
+            self.fused_activation_function, output.scale, output.zero_point, output.dtype
+        )
+        return (
+            fixedpoint.requantize(
+                accumulator, channel_factors(node), Rounding.DOUBLE, output.zero_point, bounds, output.dtype
+            ),
+        )
+
+
+def convolve_channels(node: Node, data: Array, weights: Array) -> Array:
+    """int64 accumulators (batch, height, width, outputs) of data (NHWC) and weights (taps, taps, outputs)."""
+    down, across = windows(node)
+    batch, height, width, channels = data.shape
+    outputs = weights.shape[2]
+    source = np.repeat(data, outputs // channels, axis=3)
+    result = np.zeros((batch, down.output, across.output, outputs), np.int64)
+    for y in range(down.output):
+        for x in range(across.output):
+            for tap_y in range(down.taps):
+                for tap_x in range(across.taps):
+                    row = y * down.stride + tap_y * down.dilation - down.before
+                    column = x * across.stride + tap_x * across.dilation - across.before
+                    if 0 <= row < height and 0 <= column < width:
+                        result[:, y, x] += source[:, row, column] * weights[tap_y, tap_x].astype(np.int64)
+    return result

@@ -1,0 +1,66 @@
+"""SUB: the difference of two tensors, broadcast against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinygen.ir import Access, Activation, Array, Kernel, Node, Op, Reference, Shape, Unit
+from tinygen.ir.kernel import every_operand
+from tinygen.ops import rules
+from tinygen.ops.add import HEADROOM, AddParams, params_with, scaled_inputs, shrink, to_output
+from tinygen.ops.broadcast import broadcast_shape, leading_broadcast, operand_rows
+
+
+def real_factors(node: Node) -> tuple[float, float, float]:
+    """Factors of both inputs and of their difference, as SUB divides scales: in float32, unlike ADD."""
+    first, second, output = (np.float32(t.scale) for t in (node.input(0), node.input(1), node.output))
+    twice_largest = np.float32(2) * max(first, second)
+    return (
+        float(first / twice_largest),
+        float(second / twice_largest),
+        float(twice_largest / (np.float32(2**HEADROOM) * output)),
+    )
+
+
+def difference_can_shrink(node: Node) -> str | None:
+    """The larger input scale must be below 2^19 times the output scale."""
+    return shrink(node, real_factors(node))
+
+
+def params(node: Node, reference: Reference) -> AddParams:
+    """What add_s8__c is given for a difference."""
+    assert isinstance(node.op, Sub)
+    return params_with(node, node.op.fused_activation_function, real_factors(node))
+
+
+@dataclass(frozen=True, slots=True)
+class Sub(Op):
+    fused_activation_function: Activation = Activation.NONE
+    pot_scale_int16: bool = True
+
+    name: ClassVar[str] = "SUB"
+    version: ClassVar[int] = 5
+    options: ClassVar[str | None] = "SubOptions"
+    arity: ClassVar[tuple[int, int]] = (2, 2)
+    constraints = (*rules.INT8_BINARY, leading_broadcast, difference_can_shrink)
+    kernels = (
+        Kernel(
+            "add_s8__c",
+            access=Access(Unit.ELEMENT, operand_rows, elementwise=True),
+            params=params,
+            switches=lambda node, reference: {"sign": "minus"},
+            operands=every_operand,
+        ),
+    )
+
+    def infer(self, node: Node) -> tuple[Shape, ...]:
+        return (broadcast_shape(node),)
+
+    def reference(self, node: Node, values: Sequence[Array | None], reference: Reference) -> tuple[Array, ...]:
+        factors = real_factors(node)
+        first, second = scaled_inputs(node, values, factors)
+        return (to_output(node, first - second, self.fused_activation_function, factors[2]),)

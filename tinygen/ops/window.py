@@ -1,0 +1,50 @@
+"""Sliding windows: output size, padding and the input rows that output rows need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinygen.ir import Padding
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window along one axis, in elements. Tap t of output o reads input o × stride + t × dilation − before."""
+
+    taps: int
+    stride: int
+    dilation: int
+    before: int
+    output: int
+
+    @classmethod
+    def of(cls, size: int, taps: int, stride: int, dilation: int, padding: Padding) -> Window:
+        """The window over an axis of `size`, as TensorFlow Lite pads it: SAME puts the odd element last.
+
+        Raises ValueError when a stride or dilation is not positive or the window is larger than the axis.
+        """
+        if min(taps, stride, dilation) < 1:
+            raise ValueError(f"window {taps}, stride {stride} and dilation {dilation} must be at least 1")
+        extent = (taps - 1) * dilation + 1
+        if padding is Padding.VALID:
+            if extent > size:
+                raise ValueError(f"the window spans {extent} elements, the input has {size} and padding is VALID")
+            return cls(taps, stride, dilation, 0, (size - extent) // stride + 1)
+        output = -(-size // stride)
+        total = max(0, (output - 1) * stride + extent - size)
+        return cls(taps, stride, dilation, total // 2, output)
+
+    def input_range(self, begin: int, end: int, size: int) -> tuple[int, int]:
+        """Indices of the axis that outputs begin..end-1 read, clipped to it: (first, last + 1)."""
+        first = begin * self.stride - self.before
+        last = (end - 1) * self.stride - self.before + (self.taps - 1) * self.dilation
+        return max(0, first), min(size, last + 1)
+
+
+def batch_rows(window: Window, size: int, begin: int, end: int) -> tuple[int, int]:
+    """Rows (batch × height) of the input that rows begin..end-1 of the output read through a window along height."""
+    first_batch, first = divmod(begin, window.output)
+    last_batch, last = divmod(end - 1, window.output)
+    low = first_batch * size + window.input_range(first, first + 1, size)[0]
+    high = last_batch * size + window.input_range(last, last + 1, size)[1]
+    return low, high
