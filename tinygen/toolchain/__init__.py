@@ -1,0 +1,23 @@
+"""Compilers: finding them, building firmware with them, measuring what they make."""
+
+from __future__ import annotations
+
+from tinygen.toolchain.find import Tool, Toolchain, find_host_compilers, find_toolchain, survey
+from tinygen.toolchain.firmware import Firmware, Platform, board_platform, build_firmware
+from tinygen.toolchain.options import Build
+from tinygen.toolchain.sizes import CodeSize, measure
+
+__all__ = [
+    "Build",
+    "CodeSize",
+    "Firmware",
+    "Platform",
+    "Tool",
+    "Toolchain",
+    "board_platform",
+    "build_firmware",
+    "find_host_compilers",
+    "find_toolchain",
+    "measure",
+    "survey",
+]

@@ -1,0 +1,196 @@
+"""Finds compilers: on PATH, in PlatformIO's packages, and zig from pip."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tinygen.errors import ToolError
+from tinygen.targets import Family, Target
+from tinygen.toolchain.cache import cache_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One row of `tinygen doctor`: a tool, whether it is here, what for, and how to get it."""
+
+    name: str
+    version: str | None  # None: not found
+    path: str
+    purpose: str
+    install: str
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A compiler that was found, ready to be called for a target."""
+
+    family: Family
+    command: tuple[str, ...]  # what to put before the options
+    version: str
+    source: str  # where it was found: PATH, PlatformIO, pip
+
+    @property
+    def name(self) -> str:
+        """Name and version, as reports print it."""
+        return f"{self.family.value} {self.version}"
+
+
+# Names a family goes by, in order of preference, and PlatformIO's packages that bring it.
+_PROGRAMS: dict[Family, tuple[str, ...]] = {
+    Family.ARM_GCC: ("arm-none-eabi-gcc",),
+    Family.RISCV_GCC: (
+        "riscv64-unknown-elf-gcc",
+        "riscv32-unknown-elf-gcc",
+        "riscv-none-elf-gcc",
+        "riscv32-esp-elf-gcc",
+    ),
+    Family.XTENSA_GCC: ("xtensa-lx106-elf-gcc",),
+    Family.ZIG: ("zig",),
+}
+_PLATFORMIO: dict[Family, tuple[str, ...]] = {
+    Family.ARM_GCC: ("toolchain-gccarmnoneeabi*",),
+    Family.RISCV_GCC: ("toolchain-riscv*",),
+    Family.XTENSA_GCC: ("toolchain-xtensa",),
+    Family.ZIG: (),
+}
+_INSTALL: dict[Family, str] = {
+    Family.ARM_GCC: "apt install gcc-arm-none-eabi, or any PlatformIO Arm platform (pio pkg install)",
+    Family.RISCV_GCC: "apt install gcc-riscv64-unknown-elf",
+    Family.XTENSA_GCC: "apt install gcc-xtensa-lx106",
+    Family.ZIG: "pip install ziglang",
+}
+_PURPOSE: dict[Family, str] = {
+    Family.ARM_GCC: "builds for Cortex-M",
+    Family.RISCV_GCC: "builds for RV32",
+    Family.XTENSA_GCC: "builds for ESP32 and ESP32-S3",
+    Family.ZIG: "builds for Cortex-M and RV32 with pip alone",
+}
+
+
+def find_toolchain(target: Target, *, prefer: str | None = None) -> Toolchain:
+    """The best compiler for `target`; `prefer` names a family (`gcc`, `zig`, or its full name)."""
+    families = [f for f in target.families if prefer is None or prefer == f.value or f.value.endswith(f"-{prefer}")]
+    for family in families:
+        found = find_family(family)
+        if found is not None:
+            return found
+    wanted = families or target.families
+    if not families:
+        raise ToolError(
+            f"toolchain: {prefer!r} does not build for {target.name}. "
+            f"Known for it: {', '.join(f.value for f in target.families)}."
+        )
+    ways = "; or ".join(_INSTALL[f] for f in wanted)
+    raise ToolError(
+        f"toolchain: no compiler for {target.name} was found. Install one: {ways}. "
+        "`tinygen doctor` shows what is found."
+    )
+
+
+@cache
+def find_family(family: Family) -> Toolchain | None:
+    """The compiler of a family, wherever it is first found."""
+    for program in _PROGRAMS[family]:
+        path = shutil.which(program)
+        if path:
+            command = (path, "cc") if family is Family.ZIG else (path,)
+            return _toolchain(family, command, "PATH")
+    for folder in platformio_packages(family):
+        for program in _PROGRAMS[family]:
+            path = shutil.which(program, path=str(folder / "bin"))
+            if path:
+                return _toolchain(family, (path,), "PlatformIO")
+    if family is Family.ZIG and importlib.util.find_spec("ziglang"):
+        return _toolchain(family, (sys.executable, "-m", "ziglang", "cc"), "pip")
+    return None
+
+
+def platformio_packages(family: Family) -> list[Path]:
+    """PlatformIO's package folders for a family, newest version last in the name first."""
+    core = Path(os.environ.get("PLATFORMIO_CORE_DIR") or Path("~/.platformio").expanduser())
+    packages = Path(os.environ.get("PLATFORMIO_PACKAGES_DIR") or core / "packages")
+    folders: list[Path] = []
+    for pattern in _PLATFORMIO[family]:
+        folders += sorted(packages.glob(pattern), reverse=True)
+    return folders
+
+
+@cache
+def find_host_compilers() -> tuple[tuple[str, ...], ...]:
+    """Commands of native C compilers, best first; the last may be zig from pip."""
+    found = [(path,) for path in map(shutil.which, ("clang", "gcc", "cc")) if path]
+    zig = find_family(Family.ZIG)
+    return (*found, zig.command) if zig else tuple(found)
+
+
+def survey() -> tuple[Tool, ...]:
+    """Every compiler tinygen can use, found or not."""
+    rows = []
+    for family in Family:
+        found = find_family(family)
+        rows.append(
+            Tool(
+                name=family.value,
+                version=found.version if found else None,
+                path=" ".join(found.command) if found else "",
+                purpose=_PURPOSE[family],
+                install=_INSTALL[family],
+            )
+        )
+    native = find_host_compilers()
+    rows.append(
+        Tool(
+            name="native C compiler",
+            version=_version(native[0]) if native else None,
+            path=" ".join(native[0]) if native else "",
+            purpose="runs models on this machine; fast instruction counts",
+            install="apt install gcc, or pip install ziglang",
+        )
+    )
+    return tuple(rows)
+
+
+def compiler_environment() -> dict[str, str]:
+    """The environment for compilers: English messages, and zig's cache beside ours, where we may write."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(cache_dir() / "zig"))
+    environment.setdefault("ZIG_LOCAL_CACHE_DIR", str(cache_dir() / "zig"))
+    return environment
+
+
+def _toolchain(family: Family, command: tuple[str, ...], source: str) -> Toolchain | None:
+    version = _version(command)
+    return Toolchain(family, command, version, source) if version else None
+
+
+@cache
+def _version(command: tuple[str, ...]) -> str | None:
+    """The version a compiler tells; None when it cannot be run at all."""
+    zig = command[-1] == "cc" and len(command) > 1
+    call = (*command[:-1], "version") if zig else (*command, "--version")
+    try:
+        done = subprocess.run(
+            call,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            env=compiler_environment(),
+            errors="replace",
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode != 0:
+        return None
+    # The last number of the first line: "arm-none-eabi-gcc (15:12.2.rel1-1) 12.2.1 20221205" is 12.2.1.
+    first = done.stdout.strip().partition("\n")[0]
+    numbers = re.findall(r"(?<![\w.:])\d+\.\d+(?:\.\d+)?(?![\w.:])", first)
+    return numbers[-1] if numbers else first or None

@@ -1,0 +1,67 @@
+"""Measures compiled code without linking it: bytes of code, bytes of weights, worst-case stack."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+
+from tinygen.resources import resource_path
+from tinygen.targets import Family, Target
+from tinygen.toolchain.find import Toolchain
+from tinygen.toolchain.firmware import write_sources
+from tinygen.toolchain.options import compile_options, generated_options
+from tinygen.toolchain.run import call_all
+from tinygen.toolchain.stack import frames_from_section, frames_from_su, worst_stack
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSize:
+    """What a model's C becomes; flash is code and weights, the compiler's run-time support not counted."""
+
+    code_bytes: int
+    weights_bytes: int
+    stack_bytes: int | None  # worst case of NAME_run and all it calls; None: the calls cannot all be known
+    writable_bytes: int = 0  # .data and .bss, which generated C promises not to have
+
+
+def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Toolchain) -> CodeSize:
+    """Compiles the generated C as users do (release, -O2) and reads the objects."""
+    zig = toolchain.family is Family.ZIG
+    # GCC writes frame sizes to a file; clang puts them into the object, where zig's cache cannot lose them.
+    stack = "-fstack-size-section" if zig else "-fstack-usage"
+    includes = ("-I", ".", "-idirafter", str(resource_path("firmware") / "include"))
+    base = (*toolchain.command, *compile_options(target, toolchain), *generated_options(toolchain), *includes, "-c")
+    with tempfile.TemporaryDirectory(prefix="tinygen-size-") as folder:
+        directory = Path(folder)
+        write_sources(files, name, directory)
+        call_all(
+            [
+                (*base, stack, f"{name}.c", "-o", f"{name}.o"),
+                (*base, f"{name}_weights.c", "-o", f"{name}_weights.o"),
+            ],
+            directory,
+        )
+        code_bytes, code_writable = section_bytes(directory / f"{name}.o")
+        weights_bytes, weights_writable = section_bytes(directory / f"{name}_weights.o")
+        frames = frames_from_section(directory / f"{name}.o") if zig else frames_from_su(directory / f"{name}.su")
+        stack_bytes = worst_stack(directory / f"{name}.o", f"{name}_run", frames, directory / f"{name}_weights.o")
+    return CodeSize(code_bytes, weights_bytes, stack_bytes, code_writable + weights_writable)
+
+
+def section_bytes(path: Path) -> tuple[int, int]:
+    """Allocated bytes of an object: read-only ones (code, constants) and writable ones."""
+    fixed = writable = 0
+    with path.open("rb") as file:
+        for section in ELFFile(file).iter_sections():
+            if not section["sh_flags"] & SH_FLAGS.SHF_ALLOC or section["sh_type"] == "SHT_ARM_EXIDX":
+                continue
+            if section["sh_flags"] & SH_FLAGS.SHF_WRITE:
+                writable += section["sh_size"]
+            else:
+                fixed += section["sh_size"]
+    return fixed, writable
