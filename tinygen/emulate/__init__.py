@@ -1,0 +1,8 @@
+"""Emulators: running firmware and reading back what it computed."""
+
+from __future__ import annotations
+
+from tinygen.emulate.base import Emulator, Inference, Job, Progress, Run, Step
+from tinygen.emulate.find import EMULATORS, find_emulator, survey
+
+__all__ = ["EMULATORS", "Emulator", "Inference", "Job", "Progress", "Run", "Step", "find_emulator", "survey"]

@@ -1,0 +1,217 @@
+"""Counts the instructions of one inference in Unicorn: by a native block callback, or in Python where none compiles."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.metadata
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tinygen.resources import resource_path
+from tinygen.toolchain.cache import cache_dir
+from tinygen.toolchain.find import compiler_environment, find_host_compilers
+
+IDLE, RUNNING, IN_HOOK = 0, 1, 2
+THUMB, RISCV = 0, 1
+CACHE_SLOTS = 65536
+LOG_SLOTS = 1 << 16
+NO_ADDRESS = (1 << 64) - 1
+
+
+class State(ctypes.Structure):
+    """count_state_t of firmware/host/count_blocks.c."""
+
+    _fields_ = (
+        ("reg_read", ctypes.c_void_p),
+        ("mem_read", ctypes.c_void_p),
+        ("stop", ctypes.c_void_p),
+        ("run_entry", ctypes.c_uint64),
+        ("hook_entry", ctypes.c_uint64),
+        ("limit", ctypes.c_uint64),
+        ("link_register", ctypes.c_int32),
+        ("encoding", ctypes.c_int32),
+        ("cache", ctypes.c_void_p),
+        ("log", ctypes.c_void_p),
+        ("log_slots", ctypes.c_uint64),
+        ("instructions", ctypes.c_uint64),
+        ("log_used", ctypes.c_uint64),
+        ("run_return", ctypes.c_uint64),
+        ("hook_return", ctypes.c_uint64),
+        ("state", ctypes.c_int32),
+        ("limited", ctypes.c_int32),
+    )
+
+
+class NativeCounter:
+    """The compiled callback of one engine."""
+
+    def __init__(self, library: Any, engine: Any, settings: dict[str, int]) -> None:
+        from unicorn.unicorn_py3 import unicorn as binding
+
+        uclib = binding.uclib
+        self._cache = ctypes.create_string_buffer(CACHE_SLOTS * 16)
+        self._log = (ctypes.c_uint64 * LOG_SLOTS)()
+        self._library = library
+        self._state = State(
+            reg_read=ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value,
+            mem_read=ctypes.cast(uclib.uc_mem_read, ctypes.c_void_p).value,
+            stop=ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value,
+            cache=ctypes.addressof(self._cache),
+            log=ctypes.addressof(self._log),
+            log_slots=LOG_SLOTS,
+            **settings,
+        )
+        handle = ctypes.c_size_t()
+        status = uclib.uc_hook_add(
+            engine._uch,
+            ctypes.byref(handle),
+            ctypes.c_int(8),  # UC_HOOK_BLOCK
+            ctypes.cast(library.tinygen_count_block, ctypes.c_void_p),
+            ctypes.byref(self._state),
+            ctypes.c_uint64(1),
+            ctypes.c_uint64(0),
+        )
+        if status != 0:
+            raise OSError(f"uc_hook_add: status {status}")
+
+    @property
+    def instructions(self) -> int:
+        """Of the inference that runs or ran last."""
+        return int(self._state.instructions)
+
+    @property
+    def limited(self) -> bool:
+        """Whether the instruction bound ended the run."""
+        return bool(self._state.limited)
+
+    def step_counts(self) -> list[int] | None:
+        """The count at every hook entry of the last inference; None when there were too many."""
+        used = int(self._state.log_used)
+        return None if used > LOG_SLOTS else list(self._log[:used])
+
+
+class PythonCounter:
+    """The same in Python, sixty times slower, for machines without any C compiler."""
+
+    def __init__(self, engine: Any, settings: dict[str, int]) -> None:
+        from unicorn import UC_HOOK_BLOCK
+
+        self._s = settings
+        self._state = IDLE
+        self._run_return = self._hook_return = 0
+        self._sizes: dict[tuple[int, int], int] = {}
+        self._log: list[int] = []
+        self.instructions = 0
+        self.limited = False
+        engine.hook_add(UC_HOOK_BLOCK, self._block)
+
+    def step_counts(self) -> list[int] | None:
+        """The count at every hook entry of the last inference."""
+        return self._log
+
+    def _block(self, engine: Any, address: int, size: int, _user: object) -> None:
+        s = self._s
+        if self._state == RUNNING:
+            if address == self._run_return:
+                self._state = IDLE
+                return
+            if address == s["hook_entry"]:
+                self._state = IN_HOOK
+                self._hook_return = engine.reg_read(s["link_register"]) & ~1
+                self._log.append(self.instructions)
+                return
+        elif self._state == IN_HOOK:
+            if address != self._hook_return:
+                return
+            if address == self._run_return:  # the run function may end in a jump to the hook
+                self._state = IDLE
+                return
+            self._state = RUNNING
+        else:
+            if address != s["run_entry"]:
+                return
+            self._state = RUNNING
+            self.instructions = 0
+            self._log = []
+            self._run_return = engine.reg_read(s["link_register"]) & ~1
+        key = (address, size)
+        count = self._sizes.get(key)
+        if count is None:
+            count = self._sizes[key] = count_instructions(bytes(engine.mem_read(address, size)), s["encoding"])
+        self.instructions += count
+        if self.instructions > s["limit"] and not self.limited:
+            self.limited = True
+            engine.emu_stop()
+
+
+def count_instructions(code: bytes, encoding: int) -> int:
+    """Instructions in a block of Thumb or compressed RISC-V code."""
+    at = count = 0
+    while at < len(code):
+        if encoding == THUMB:
+            at += 4 if at + 1 < len(code) and code[at + 1] >> 3 >= 0x1D else 2
+        else:
+            at += 4 if code[at] & 3 == 3 else 2
+        count += 1
+    return count
+
+
+def make_counter(engine: Any, settings: dict[str, int]) -> NativeCounter | PythonCounter:
+    """The native counter where it can be had, else the Python one."""
+    library = native_library()
+    if library is not None:
+        try:
+            return NativeCounter(library, engine, settings)
+        except (OSError, AttributeError):
+            pass  # another Unicorn binding than the one this was written for: slow, but right
+    return PythonCounter(engine, settings)
+
+
+@cache
+def native_library() -> Any | None:
+    """The compiled callback from the user's cache, compiled now when it is not there yet; None without a compiler."""
+    source = resource_path("firmware") / "host" / "count_blocks.c"
+    key = hashlib.sha256(
+        source.read_bytes()
+        + importlib.metadata.version("unicorn").encode()
+        + sys.platform.encode()
+        + str(ctypes.sizeof(ctypes.c_void_p)).encode()
+    ).hexdigest()[:20]
+    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    path = cache_dir() / f"count-{key}{suffix}"
+    if not path.is_file() and not _compile(source, path):
+        return None
+    try:
+        library = ctypes.CDLL(str(path))
+        _ = library.tinygen_count_block
+        return library
+    except (OSError, AttributeError):
+        return None
+
+
+def _compile(source: Path, path: Path) -> bool:
+    """Compiles next to the goal and renames, so that two processes never see half a file."""
+    for compiler in find_host_compilers():
+        with tempfile.TemporaryDirectory(prefix="count-", dir=path.parent) as folder:
+            built = Path(folder) / path.name
+            command = (*compiler, "-O2", "-shared", "-fPIC", "-std=c99", str(source), "-o", str(built))
+            try:
+                done = subprocess.run(
+                    command,
+                    capture_output=True,
+                    timeout=300,
+                    stdin=subprocess.DEVNULL,
+                    env=compiler_environment(),
+                    cwd=folder,
+                )
+            except (OSError, subprocess.TimeoutExpired):
+                continue
+            if done.returncode == 0 and built.is_file():
+                built.replace(path)
+                return True
+    return False

@@ -1,0 +1,272 @@
+"""Runs firmware in Unicorn: the board's own addresses, strict memories, exact instruction counts."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinygen.boards import Board, MemoryKind
+from tinygen.emulate import counter, faults
+from tinygen.emulate.base import Inference, Job, Progress, Run, Step
+from tinygen.emulate.semihosting import Semihosting
+from tinygen.emulate.stream import EXIT_DONE, RECORD_END, decode_output, encode_input
+from tinygen.emulate.symbols import Image, read_image
+from tinygen.errors import EmulatorError, ToolError
+from tinygen.targets import Architecture
+from tinygen.toolchain import Firmware, Platform
+
+PAGE_BYTES = 4096
+SYSTEM_CONTROL = 0xE000_E000  # one page of registers that Cortex-M start-up writes
+MAX_INSTRUCTIONS = 20_000_000_000  # of one inference; hundreds of times what the largest known model needs
+RETURN = b"\x82\x80"  # RISC-V c.ret
+BKPT_SEMIHOSTING = b"\xab\xbe"
+INSTALL = "pip install unicorn"
+NAME = "unicorn"
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """What hooks saw before Unicorn returned."""
+
+    access: str = ""
+    address: int = 0
+    size: int = 0
+    pc: int = 0
+    semihosting: str = ""
+
+
+def _module(name: str = "") -> Any:
+    """Unicorn or one of its parts; imported late, because it is optional, and untyped."""
+    return importlib.import_module(f"unicorn.{name}" if name else "unicorn")
+
+
+class Unicorn:
+    """The embedded default: every Cortex-M but M55, and RV32."""
+
+    name = NAME
+
+    def unsupported(self, board: Board) -> str | None:
+        """Why Unicorn cannot run the board here and now."""
+        if not board.emulation.unicorn or not board.target.unicorn_cpu:
+            return f"Unicorn has no model of {board.target.name} (board {board.name})."
+        if importlib.util.find_spec("unicorn") is None:
+            return f"Unicorn is not installed: {INSTALL}."
+        return None
+
+    def run(self, firmware: Firmware, job: Job, on_progress: Progress | None = None) -> Run:
+        """Runs the job in this process."""
+        reason = self.unsupported(firmware.board)
+        if reason:
+            raise ToolError(f"emulator unicorn: {reason}")
+        if firmware.platform is not Platform.BOARD:
+            raise EmulatorError(f"emulator unicorn: this firmware is linked for {firmware.platform.value}.")
+        return _Session(firmware, job, on_progress).run()
+
+
+class _Session:
+    """One engine for one job."""
+
+    def __init__(self, firmware: Firmware, job: Job, on_progress: Progress | None) -> None:
+        self.firmware = firmware
+        self.job = job
+        self.on_progress = on_progress
+        self.image: Image = read_image(firmware.elf)
+        self.arm = firmware.board.target.architecture is Architecture.ARM_M
+        self.trouble = _Trouble()
+        self.counts: list[tuple[int, list[int] | None]] = []
+        self.engine: Any = self._engine()
+        self.host = Semihosting(
+            encode_input(job), lambda at, n: bytes(self.engine.mem_read(at, n)), self.engine.mem_write
+        )
+        self.counter = counter.make_counter(self.engine, self._counter_settings())
+
+    def _engine(self) -> Any:
+        unicorn, arm_const, riscv_const = _module(), _module("arm_const"), _module("riscv_const")
+        board = self.firmware.board
+        if self.arm:
+            # Not UC_MODE_MCLASS: it makes every core an M33, and an M0 would run DSP and FPU code.
+            engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+            engine.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{board.target.unicorn_cpu}"))
+            self.registers = {
+                "pc": arm_const.UC_ARM_REG_PC,
+                "sp": arm_const.UC_ARM_REG_SP,
+                "link": arm_const.UC_ARM_REG_LR,
+                "operation": arm_const.UC_ARM_REG_R0,
+                "argument": arm_const.UC_ARM_REG_R1,
+            }
+        else:
+            engine = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
+            self.registers = {
+                "pc": riscv_const.UC_RISCV_REG_PC,
+                "sp": riscv_const.UC_RISCV_REG_SP,
+                "link": riscv_const.UC_RISCV_REG_RA,
+                "operation": riscv_const.UC_RISCV_REG_A0,
+                "argument": riscv_const.UC_RISCV_REG_A1,
+            }
+        self._map(engine, board)
+        engine.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
+        if not self.arm:
+            # Unicorn ends at RISC-V's ebreak instead of calling the interrupt hook, so come before it.
+            ebreak = self.image.symbol("tinygen_semihosting") + 4
+            engine.hook_add(unicorn.UC_HOOK_CODE, self._on_ebreak, None, ebreak, ebreak)
+        engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+        return engine
+
+    def _map(self, engine: Any, board: Board) -> None:
+        unicorn = _module()
+        read, write, execute = unicorn.UC_PROT_READ, unicorn.UC_PROT_WRITE, unicorn.UC_PROT_EXEC
+        rights = {
+            MemoryKind.FLASH: read | execute,
+            MemoryKind.CONSTANTS: read,
+            MemoryKind.RAM: read | write,
+            MemoryKind.INSTRUCTION_RAM: read | write | execute,
+        }
+        try:
+            for memory in board.memories:
+                start = memory.origin // PAGE_BYTES * PAGE_BYTES
+                end = -(-memory.end // PAGE_BYTES) * PAGE_BYTES
+                engine.mem_map(start, end - start, rights[memory.kind])
+            if self.arm:
+                engine.mem_map(SYSTEM_CONTROL, PAGE_BYTES, read | write)
+            for address, content in self.image.segments:
+                engine.mem_write(address, content)
+            if not self.arm:
+                # The map here is strict already, and a fault that the PMP finds would come without its address.
+                engine.mem_write(self.image.symbol("tinygen_protect_memory"), RETURN)
+        except unicorn.UcError as error:
+            raise EmulatorError(
+                f"emulator unicorn: the memories of board {board.name} cannot be mapped ({error}); "
+                "do two of them share a 4 KiB page?"
+            ) from error
+
+    def _counter_settings(self) -> dict[str, int]:
+        hook = self.image.symbols.get("tinygen_validate_step")
+        return {
+            "run_entry": self.image.symbol(f"{self.firmware.name}_run"),
+            "hook_entry": counter.NO_ADDRESS if hook is None else hook & ~1,
+            "limit": MAX_INSTRUCTIONS,
+            "link_register": self.registers["link"],
+            "encoding": counter.THUMB if self.arm else counter.RISCV,
+        }
+
+    def _on_ebreak(self, engine: Any, address: int, _size: int, _user: object) -> None:
+        self._serve(engine, address, 4)
+
+    def _on_interrupt(self, engine: Any, number: int, _user: object) -> None:
+        pc = engine.reg_read(self.registers["pc"])
+        if self.arm and bytes(engine.mem_read(pc, 2)) == BKPT_SEMIHOSTING:
+            self._serve(engine, pc, 2)
+            return
+        self.trouble = _Trouble(access=f"exception {number}", pc=pc)
+        engine.emu_stop()
+
+    def _serve(self, engine: Any, pc: int, width: int) -> None:
+        """One semihosting call; then on behind the instruction of `width` bytes."""
+        operation = engine.reg_read(self.registers["operation"])
+        before = len(self.host.output)
+        try:
+            result = self.host.call(operation, engine.reg_read(self.registers["argument"]))
+        except Exception as error:
+            # Whatever it is, an exception must not travel through Unicorn's C frames.
+            self.trouble = _Trouble(semihosting=f"{type(error).__name__}: {error}", pc=pc)
+            engine.emu_stop()
+            return
+        if self.host.exit_code is not None:
+            engine.emu_stop()
+            return
+        engine.reg_write(self.registers["operation"], result)
+        engine.reg_write(self.registers["pc"], (pc + width) | int(self.arm))
+        self._watch(before)
+
+    def _watch(self, before: int) -> None:
+        """The END record arrives in one call of its own: the moment to note the counts of an inference."""
+        written = self.host.output[before:]
+        if len(written) == 8 and int.from_bytes(written[:4], "little") == RECORD_END:
+            self.counts.append((self.counter.instructions, self.counter.step_counts()))
+            if self.on_progress:
+                self.on_progress(len(self.counts), len(self.job.inputs))
+
+    def _on_invalid(self, engine: Any, access: int, address: int, size: int, _value: int, _user: object) -> bool:
+        unicorn = _module()
+        kinds = {
+            unicorn.UC_MEM_READ_UNMAPPED: "invalid read",
+            unicorn.UC_MEM_WRITE_UNMAPPED: "invalid write",
+            unicorn.UC_MEM_FETCH_UNMAPPED: "jump to no memory",
+            unicorn.UC_MEM_READ_PROT: "invalid read",
+            unicorn.UC_MEM_WRITE_PROT: "write to read-only memory",
+            unicorn.UC_MEM_FETCH_PROT: "jump into data",
+        }
+        self.trouble = _Trouble(
+            kinds.get(access, "invalid access"), address, size, engine.reg_read(self.registers["pc"])
+        )
+        return False
+
+    def run(self) -> Run:
+        """From reset to the firmware's exit."""
+        unicorn = _module()
+        start = self.image.entry
+        if self.arm:
+            self.engine.reg_write(self.registers["sp"], self.image.symbol("_stack_top"))
+            start |= 1
+        began = time.monotonic()
+        failure = ""
+        try:
+            self.engine.emu_start(start, counter.NO_ADDRESS, timeout=max(1, int(self.job.timeout_s * 1e6)))
+        except unicorn.UcError as error:
+            failure = str(error)
+        if self.host.exit_code == EXIT_DONE and not failure:
+            output = decode_output(bytes(self.host.output), self.job)
+            if output.complete:
+                return Run(NAME, tuple(map(_with_counts, output.inferences, self.counts)), self._notes())
+        raise self._error(failure, time.monotonic() - began)
+
+    def _notes(self) -> tuple[str, ...]:
+        if isinstance(self.counter, counter.NativeCounter):
+            return ()
+        return ("no C compiler for this machine was found, so instructions were counted in Python, which is slow",)
+
+    def _error(self, failure: str, seconds: float) -> EmulatorError:
+        output = decode_output(bytes(self.host.output), self.job)
+        firmware, trouble, ram = self.firmware, self.trouble, self.firmware.board.ram
+        where, when = faults.code_place(self.image, trouble.pc), faults.during(output, firmware)
+        place = faults.place(firmware, NAME)
+        if output.damage:
+            return faults.guard_error(firmware, NAME, output, output.damage)
+        if trouble.semihosting:
+            return EmulatorError(f"{place}: the firmware asked for {trouble.semihosting} {where}, during {when}.")
+        stack_pointer = self.engine.reg_read(self.registers["sp"])
+        if trouble.access and (
+            (trouble.size and faults.below_stack(trouble.address, ram)) or faults.below_stack(stack_pointer, ram)
+        ):
+            return faults.stack_error(firmware, NAME, where, when)
+        if trouble.access:
+            size = f" of {trouble.size} bytes at 0x{trouble.address:08x}" if trouble.size else ""
+            return EmulatorError(
+                f"{place}: {trouble.access}{size} {where}, during {when}. This is a bug in the "
+                "generated code, or the board file's memories are not the chip's."
+            )
+        pc = self.engine.reg_read(self.registers["pc"])
+        where = faults.code_place(self.image, pc)
+        if failure:
+            return EmulatorError(f"{place}: {failure} {where}, during {when}.")
+        if self.counter.limited:
+            return faults.timeout_error(firmware, NAME, output, f"{MAX_INSTRUCTIONS} instructions", where)
+        if self.host.exit_code is None and seconds >= self.job.timeout_s:
+            return faults.timeout_error(firmware, NAME, output, f"{self.job.timeout_s:g} s", where)
+        return faults.unfinished_error(firmware, NAME, output, f"exit code {self.host.exit_code} {where}")
+
+
+def _with_counts(inference: Inference, counts: tuple[int, list[int] | None]) -> Inference:
+    """Adds the instructions of the inference, and of each step what came since the step before."""
+    total, marks = counts
+    if marks is None or len(marks) != len(inference.steps):
+        return replace(inference, instructions=total)
+    steps: list[Step] = []
+    last = 0
+    for step, mark in zip(inference.steps, marks, strict=True):
+        steps.append(replace(step, instructions=mark - last))
+        last = mark
+    return replace(inference, instructions=total, steps=tuple(steps))
