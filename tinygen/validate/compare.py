@@ -1,0 +1,118 @@
+"""Compares what the firmware wrote with the reference, value by value, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygen.emulate import Run
+from tinygen.errors import EmulatorError
+from tinygen.ir import Array, Graph, Tensor
+
+Expected = Sequence[Mapping[int, Array]]
+"""Per inference: tensor index → the reference's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first value that differs: `element` is its index in the tensor, `expected` the reference's value."""
+
+    inference: int
+    layer: int
+    op: str
+    tensor: str
+    element: tuple[int, ...]
+    expected: float
+    found: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What was compared. Differences are absolute, in units of the last place for quantised tensors."""
+
+    tensors_compared: int
+    values_compared: int
+    values_different: int
+    largest_difference: float
+    first_difference: Difference | None
+
+
+class _Tally:
+    """Counts while the comparison goes on."""
+
+    def __init__(self) -> None:
+        self.tensors: set[int] = set()
+        self.compared = 0
+        self.different = 0
+        self.largest = 0.0
+        self.first: Difference | None = None
+
+    def add(self, inference: int, layer: int, op: str, tensor: Tensor, start: int, wanted: Array, got: Array) -> None:
+        """Two flat runs of elements that begin at element `start` of the tensor."""
+        self.tensors.add(tensor.index)
+        self.compared += wanted.size
+        # floats are compared as bits: an equal result is the same 32 bits
+        unequal = _bits(wanted) != _bits(got)
+        if not unequal.any():
+            return
+        self.different += int(unequal.sum())
+        distance = np.abs(wanted.astype(np.float64) - got.astype(np.float64))
+        self.largest = max(self.largest, float(np.nanmax(distance)) if not np.isnan(distance).all() else 0.0)
+        if self.first is None:
+            at = int(np.argmax(unequal))
+            element = tuple(int(i) for i in np.unravel_index(start + at, tensor.shape or (1,)))
+            self.first = Difference(
+                inference, layer, op, tensor.name, element, wanted[at].item(), got[at].item()
+            )
+
+
+def compare(graph: Graph, expected: Expected, validation: Run, release: Run) -> Totals:
+    """Every row that every layer of the validation build wrote, and every output of both builds.
+
+    Raises EmulatorError when the firmware did not show every row of every layer.
+    """
+    tally = _Tally()
+    for number, (wanted, checked) in enumerate(zip(expected, validation.inferences, strict=True)):
+        rows_left = {
+            (layer, position): output.rows
+            for layer, node in enumerate(graph.nodes)
+            for position, output in enumerate(node.outputs)
+        }
+        for step in checked.steps:
+            node = graph.nodes[step.layer]
+            tensor = node.outputs[step.output]
+            width = tensor.row_bytes // tensor.dtype.size_bytes
+            begin, end = step.row_begin * width, step.row_end * width
+            reference = wanted[tensor.index].reshape(-1)[begin:end]
+            got = np.frombuffer(step.data, tensor.dtype.numpy.newbyteorder("<"))
+            tally.add(number, step.layer, node.op.name, tensor, begin, reference, got)
+            rows_left[step.layer, step.output] -= step.row_end - step.row_begin
+        missing = [layer for (layer, _), rows in rows_left.items() if rows != 0]
+        if missing:
+            raise EmulatorError(f"inference {number}: layer {missing[0]} did not show each of its rows once.")
+        _compare_outputs(graph, tally, number, wanted, checked.outputs)
+        _compare_outputs(graph, tally, number, wanted, release.inferences[number].outputs)
+    return Totals(len(tally.tensors), tally.compared, tally.different, tally.largest, tally.first)
+
+
+def _compare_outputs(
+    graph: Graph, tally: _Tally, number: int, wanted: Mapping[int, Array], outputs: Sequence[bytes]
+) -> None:
+    for tensor, data in zip(graph.outputs, outputs, strict=True):
+        layer, op = _producer(graph, tensor)
+        got = np.frombuffer(data, tensor.dtype.numpy.newbyteorder("<"))
+        tally.add(number, layer, op, tensor, 0, wanted[tensor.index].reshape(-1), got)
+
+
+def _producer(graph: Graph, tensor: Tensor) -> tuple[int, str]:
+    """Position and operator of the node that makes a tensor; an output that is an input has none."""
+    for layer, node in enumerate(graph.nodes):
+        if any(output.index == tensor.index for output in node.outputs):
+            return layer, node.op.name
+    return -1, "model input"
+
+
+def _bits(values: Array) -> Array:
+    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")

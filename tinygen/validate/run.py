@@ -1,0 +1,125 @@
+"""validate: compile, build, emulate, compare with the Python reference on every tensor."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygen.compile import Compiled
+from tinygen.emulate import Emulator, Job, Run, find_emulator
+from tinygen.ir import Array, Graph
+from tinygen.toolchain import Build, Platform, board_platform, build_firmware
+from tinygen.validate.compare import Difference, Totals, compare
+from tinygen.validate.inputs import Inference, as_bytes, load_inputs, random_inputs
+from tinygen.validate.interpreters import run_reference
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage and how many of its parts are done."""
+
+REFERENCE_TIMEOUT_S = 600.0
+EMULATION_TIMEOUT_S = 900.0
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """The outcome of a validation. Instructions are of one inference of the firmware as it ships, without hooks."""
+
+    compiled: Compiled
+    emulator: str
+    toolchain: str
+    inputs: tuple[Inference, ...]
+    expected: tuple[Mapping[int, Array], ...]
+    totals: Totals
+    instructions_min: int | None
+    instructions_max: int | None
+    stack_bytes: int | None
+    notes: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every value of every layer is the reference's."""
+        return self.totals.values_different == 0
+
+    @property
+    def first_difference(self) -> Difference | None:
+        return self.totals.first_difference
+
+
+def validate(
+    compiled: Compiled,
+    *,
+    emulator: str = "auto",
+    inputs: int | Path | Sequence[Inference] = 16,
+    seed: int = 0,
+    expected: Sequence[Mapping[int, Array]] | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Run a compiled model in an emulator and compare every layer's tensor with the Python reference.
+
+    `inputs` is a number of random inferences (three corners are added), an .npz file, or arrays: one tuple an
+    inference, one array a model input. `expected`, one mapping of tensor index to value an inference, stands for a run
+    of the reference interpreter. Raises ToolError, EmulatorError and UsageError; a difference is no exception but
+    `Comparison.equal`.
+    """
+    runner = find_emulator(compiled.board, emulator)
+    graph = compiled.program.graph
+    if isinstance(inputs, int):
+        inferences = random_inputs(graph, inputs, seed)
+    elif isinstance(inputs, Path):
+        inferences = load_inputs(graph, inputs)
+    else:
+        inferences = tuple(inputs)
+    if expected is None:
+        progress("reference", 0, 1)
+        expected = reference_tensors(compiled, inferences)
+    job = Job(as_bytes(inferences), tuple(t.size_bytes for t in graph.outputs), EMULATION_TIMEOUT_S)
+    with tempfile.TemporaryDirectory(prefix="tinygen-") as folder:
+        validation, _ = _build_and_run(compiled, runner, Build.VALIDATION, Path(folder) / "validation", job, progress)
+        release, toolchain = _build_and_run(compiled, runner, Build.RELEASE, Path(folder) / "release", job, progress)
+    instructions = [i.instructions for i in release.inferences if i.instructions is not None]
+    stacks = [i.stack_bytes for i in release.inferences if i.stack_bytes is not None]
+    return Comparison(
+        compiled=compiled,
+        emulator=runner.name,
+        toolchain=toolchain,
+        inputs=inferences,
+        expected=tuple(expected),
+        totals=compare(graph, expected, validation, release),
+        instructions_min=min(instructions, default=None),
+        instructions_max=max(instructions, default=None),
+        stack_bytes=max(stacks, default=None),
+        notes=release.notes,
+    )
+
+
+def reference_tensors(compiled: Compiled, inputs: Sequence[Inference]) -> tuple[Mapping[int, Array], ...]:
+    """What the Python reference computes for every tensor that the firmware shows."""
+    results = run_reference(
+        compiled.model.data, compiled.options.reference, [list(i) for i in inputs], timeout_s=REFERENCE_TIMEOUT_S
+    )
+    shown = _shown(compiled.program.graph)
+    return tuple({index: tensors[index] for index in shown} for tensors in results)
+
+
+def _build_and_run(
+    compiled: Compiled, runner: Emulator, build: Build, directory: Path, job: Job, progress: Progress
+) -> tuple[Run, str]:
+    """One of the two firmwares: with hooks, to compare every layer, or as it ships, for outputs and instructions."""
+    progress(f"compile, {build.value}", 0, 1)
+    platform = Platform.HOST if runner.name == "host" else board_platform(compiled.board)
+    sources = compiled.sources
+    firmware = build_firmware(sources.files, sources.name, compiled.board, build, directory, platform=platform)
+    run = runner.run(firmware, job, lambda done, total: progress(f"{runner.name}, {build.value}", done, total))
+    return run, firmware.toolchain
+
+
+def _shown(graph: Graph) -> tuple[int, ...]:
+    """Tensors that the comparison needs: every node's outputs and the graph's outputs."""
+    made = [tensor.index for node in graph.nodes for tensor in node.outputs]
+    return tuple(dict.fromkeys([*made, *(tensor.index for tensor in graph.outputs)]))
