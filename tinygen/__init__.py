@@ -1,0 +1,48 @@
+"""tinygen: int8 TFLite models to standalone C for microcontrollers, proved equal to Python on every tensor.
+
+    model = tinygen.read_model("kws.tflite")
+    compiled = tinygen.compile_model(model, tinygen.load_board("nano33"))
+    print(compiled.sources.files["kws.c"])
+    assert tinygen.validate(compiled).equal
+"""
+
+from tinygen.boards import Board, load_board
+from tinygen.compile import Compiled, Optimize, Options, compile_model
+from tinygen.errors import (
+    BoardError,
+    DoesNotFitError,
+    EmulatorError,
+    MismatchError,
+    ModelError,
+    TinygenError,
+    ToolError,
+    UsageError,
+)
+from tinygen.ir import Reference
+from tinygen.tflite import ModelFile
+from tinygen.tflite import read as read_model
+from tinygen.validate.run import Comparison, validate
+from tinygen.version import VERSION as __version__
+
+__all__ = [
+    "Board",
+    "BoardError",
+    "Comparison",
+    "Compiled",
+    "DoesNotFitError",
+    "EmulatorError",
+    "MismatchError",
+    "ModelError",
+    "ModelFile",
+    "Optimize",
+    "Options",
+    "Reference",
+    "TinygenError",
+    "ToolError",
+    "UsageError",
+    "__version__",
+    "compile_model",
+    "load_board",
+    "read_model",
+    "validate",
+]

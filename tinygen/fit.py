@@ -1,0 +1,59 @@
+"""Does a compiled model fit a board and the user's budgets, and which layers set the peak?"""
+
+from __future__ import annotations
+
+from tinygen.boards import Board
+from tinygen.compile import Compiled
+from tinygen.errors import DoesNotFitError
+from tinygen.program import Program
+
+NAMED_LAYERS = 3
+
+
+def peak_layers(program: Program) -> tuple[tuple[int, int], ...]:
+    """The layers with the most live bytes, most first: (layer, live bytes)."""
+    live = [(layer.index, program.plan.live_bytes(layer.index)) for layer in program.layers]
+    return tuple(sorted(live, key=lambda pair: (-pair[1], pair[0]))[:NAMED_LAYERS])
+
+
+def check_fit(
+    compiled: Compiled, flash_needed_bytes: int, *, max_ram_bytes: int | None = None, max_flash_bytes: int | None = None
+) -> None:
+    """Raise DoesNotFitError when arena and stack exceed the RAM, or weights and code the flash, of board or budget.
+
+    `flash_needed_bytes` is weights and code, or the weights alone where no compiler could tell the code's size.
+    """
+    board, program = compiled.board, compiled.program
+    needs_ram = program.plan.arena_bytes
+    place = f"{compiled.model.label}: "
+    if max_ram_bytes is not None and needs_ram > max_ram_bytes:
+        raise DoesNotFitError(
+            f"{place}the arena needs {needs_ram:,} bytes, --max-ram allows {max_ram_bytes:,}. {_peak(program)}"
+        )
+    if needs_ram + board.stack_bytes > board.ram_bytes:
+        raise DoesNotFitError(
+            f"{place}does not fit the RAM of board {board.name}: needs {needs_ram + board.stack_bytes:,} bytes "
+            f"(arena {needs_ram:,}, stack {board.stack_bytes:,}), has {board.ram_bytes:,}. {_peak(program)} "
+            f"{_hint(board)}"
+        )
+    for has, label in ((max_flash_bytes, "--max-flash allows"), (board.flash_bytes, f"board {board.name} has")):
+        if has is not None and flash_needed_bytes > has:
+            heaviest = sorted(program.layers, key=lambda layer: -_weights_of(program, layer.index))[:NAMED_LAYERS]
+            names = ", ".join(f"{layer.index} ({layer.op_name}, {_weights_of(program, layer.index):,})" for layer in heaviest)
+            raise DoesNotFitError(
+                f"{place}needs {flash_needed_bytes:,} bytes of flash, {label} {has:,}. "
+                f"The layers with the most constants: {names}. {_hint(board)}"
+            )
+
+
+def _weights_of(program: Program, layer: int) -> int:
+    return sum(t.size_bytes for t in program.graph.nodes[layer].inputs if t is not None and t.is_constant)
+
+
+def _peak(program: Program) -> str:
+    names = [f"{layer} ({program.layers[layer].op_name}, {live:,})" for layer, live in peak_layers(program)]
+    return f"The layers that set the peak: {', '.join(names)}."
+
+
+def _hint(board: Board) -> str:
+    return "Choose a smaller model or another board: `tinygen boards` lists their memories."

@@ -1,0 +1,177 @@
+"""The JSON that machines read, a function a command. Fields are only ever added."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygen.boards import Board
+from tinygen.compile import Compiled
+from tinygen.ir import Constraint, Op, Tensor
+from tinygen.program import Layer, Program
+from tinygen.tflite import ModelFile
+from tinygen.toolchain import CodeSize, Tool
+from tinygen.validate.compare import Difference
+from tinygen.validate.run import Comparison
+from tinygen.version import VERSION
+
+Json = dict[str, Any]
+
+
+def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
+    """What `build --json` prints and manifest.json holds; sizes that need a compiler are null without one."""
+    program = compiled.program
+    return {
+        "model": program.graph.name,
+        "model_sha256": compiled.model.sha256,
+        "name": program.name,
+        "board": compiled.board.name,
+        "target": compiled.board.target.name,
+        "optimize": compiled.options.optimize.value,
+        "reference": compiled.options.reference.value,
+        "tinygen": VERSION,
+        "arena_bytes": program.plan.arena_bytes,
+        "lower_bound_bytes": program.plan.lower_bound_bytes,
+        "weights_bytes": program.weights_bytes,
+        "code_bytes": size.code_bytes if size else None,
+        "flash_bytes": size.code_bytes + size.weights_bytes if size else None,
+        "stack_bytes": size.stack_bytes if size else None,
+        "macs": program.graph.macs,
+        "layers": [layer_json(program, layer) for layer in program.layers],
+        "files": sorted(compiled.sources.files),
+        "notes": list(compiled.model.notes),
+    }
+
+
+def layer_json(program: Program, layer: Layer) -> Json:
+    """One layer: operator, kernel (null for a view), shapes, MACs and offsets of its run-time tensors in the arena."""
+    node = program.graph.nodes[layer.index]
+    inputs = [t for t in node.inputs if t is not None and not t.is_constant]
+    views = program.plan.views
+    return {
+        "index": layer.index,
+        "op": layer.op_name,
+        "kernel": layer.instance.kernel.name if layer.instance else None,
+        "input_shapes": [list(t.shape) for t in inputs],
+        "output_shapes": [list(t.shape) for t in node.outputs],
+        "macs": node.op.macs(node),
+        "input_offsets": [views[t.index].offset_bytes for t in inputs],
+        "output_offsets": [views[t.index].offset_bytes for t in node.outputs],
+        "scratch_offset": layer.scratch_offset,
+    }
+
+
+def comparison_json(comparison: Comparison) -> Json:
+    """What `validate --json` prints."""
+    compiled, totals = comparison.compiled, comparison.totals
+    return {
+        "model": compiled.program.graph.name,
+        "model_sha256": compiled.model.sha256,
+        "board": compiled.board.name,
+        "emulator": comparison.emulator,
+        "toolchain": comparison.toolchain,
+        "reference": compiled.options.reference.value,
+        "optimize": compiled.options.optimize.value,
+        "inputs": len(comparison.inputs),
+        "tensors_compared": totals.tensors_compared,
+        "values_compared": totals.values_compared,
+        "values_different": totals.values_different,
+        "largest_difference": totals.largest_difference,
+        "first_difference": _difference_json(comparison.first_difference),
+        "instructions_min": comparison.instructions_min,
+        "instructions_max": comparison.instructions_max,
+        "arena_bytes": compiled.program.plan.arena_bytes,
+        "stack_bytes": comparison.stack_bytes,
+        "notes": [*compiled.model.notes, *comparison.notes],
+        "equal": comparison.equal,
+    }
+
+
+def _difference_json(difference: Difference | None) -> Json | None:
+    if difference is None:
+        return None
+    return {
+        "inference": difference.inference,
+        "layer": difference.layer,
+        "op": difference.op,
+        "tensor": difference.tensor,
+        "element": list(difference.element),
+        "expected": difference.expected,
+        "found": difference.found,
+    }
+
+
+def graph_json(model: ModelFile) -> Json:
+    """What `inspect --json` prints without a board: the graph as it was read."""
+    graph = model.graph
+    return {
+        "model": graph.name,
+        "model_sha256": model.sha256,
+        "macs": graph.macs,
+        "inputs": [_tensor_json(t) for t in graph.inputs],
+        "outputs": [_tensor_json(t) for t in graph.outputs],
+        "layers": [
+            {
+                "index": index,
+                "op": node.op.name,
+                "inputs": [None if t is None else _tensor_json(t) for t in node.inputs],
+                "outputs": [_tensor_json(t) for t in node.outputs],
+                "macs": node.op.macs(node),
+            }
+            for index, node in enumerate(graph.nodes)
+        ],
+        "notes": list(model.notes),
+    }
+
+
+def board_json(board: Board) -> Json:
+    """One board, for `boards --json`."""
+    return {
+        "name": board.name,
+        "title": board.title,
+        "chip": board.chip,
+        "target": board.target.name,
+        "features": sorted(board.target.features),
+        "clock_hz": board.clock_hz,
+        "flash_bytes": board.flash_bytes,
+        "ram_bytes": board.ram_bytes,
+        "stack_bytes": board.stack_bytes,
+    }
+
+
+def op_json(op: type[Op]) -> Json:
+    """One operator, for `ops --json`."""
+    return {
+        "name": op.name,
+        "version": op.version,
+        "kernels": [kernel.name for kernel in op.kernels],
+        "rules": [rule_sentence(rule) for rule in op.constraints],
+    }
+
+
+def tool_json(tool: Tool) -> Json:
+    """One row of `doctor --json`; version and path are null when the tool is missing."""
+    return {
+        "name": tool.name,
+        "version": tool.version,
+        "path": tool.path or None,
+        "purpose": tool.purpose,
+        "install": tool.install,
+    }
+
+
+def rule_sentence(rule: Constraint) -> str:
+    """A constraint as the user reads it."""
+    return " ".join((rule.__doc__ or "").split())
+
+
+def _tensor_json(tensor: Tensor) -> Json:
+    quant = tensor.quant
+    return {
+        "index": tensor.index,
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.value,
+        "constant": tensor.is_constant,
+        "scales": list(quant.scales) if quant else None,
+        "zero_points": list(quant.zero_points) if quant else None,
+    }

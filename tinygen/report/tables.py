@@ -1,0 +1,214 @@
+"""Tables and summaries for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tinygen.boards import Board
+from tinygen.compile import Compiled
+from tinygen.ir import Graph, Op, Tensor
+from tinygen.program import Program
+from tinygen.report.manifest import rule_sentence
+from tinygen.tflite import ModelFile
+from tinygen.toolchain import CodeSize, Tool
+from tinygen.validate.run import Comparison
+
+
+def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """The one look of tables: no frame, a rule under the head, numbers to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=number == 0)
+    return table
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> Table:
+    """Two columns: what, value."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        table.add_row(label, Text(value))
+    return table
+
+
+def kilobytes(size_bytes: int | None) -> str:
+    """Bytes with thousands separators, or a dash."""
+    return "-" if size_bytes is None else f"{size_bytes:,} bytes"
+
+
+def build_summary(compiled: Compiled, size: CodeSize | None, folder: str) -> RenderableType:
+    """What `build` prints when it is done."""
+    plan, board = compiled.program.plan, compiled.board
+    flash = size.code_bytes + size.weights_bytes if size else None
+    rows = [
+        ("model", f"{compiled.program.graph.name}: {len(compiled.program.layers)} layers, {compiled.program.graph.macs:,} MACs"),
+        ("board", f"{board.name} ({board.title}), {board.target.name}"),
+        ("arena", f"{plan.arena_bytes:,} of {board.ram_bytes:,} bytes of RAM (lower bound {plan.lower_bound_bytes:,})"),
+        ("weights", kilobytes(compiled.program.weights_bytes)),
+        ("code", kilobytes(size.code_bytes) if size else "unknown: no compiler found, see `tinygen doctor`"),
+        ("flash", f"{flash:,} of {board.flash_bytes:,} bytes" if flash is not None else "-"),
+        ("stack", kilobytes(size.stack_bytes if size else None)),
+        ("files", f"{folder}: {', '.join(sorted(compiled.sources.files))}, manifest.json"),
+    ]
+    return facts(rows)
+
+
+def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
+    """What `validate` prints when it is done; `command` reproduces it."""
+    totals, compiled = comparison.totals, comparison.compiled
+    low, high = comparison.instructions_min, comparison.instructions_max
+    count = "not counted by this emulator" if low is None else f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    rows = [
+        ("model", f"{compiled.program.graph.name}: {len(compiled.program.layers)} layers, {compiled.program.graph.macs:,} MACs"),
+        ("board", f"{compiled.board.name} in {comparison.emulator}, built by {comparison.toolchain}"),
+        ("reference", compiled.options.reference.value),
+        ("compared", f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values"),
+        ("instructions", count),
+        ("arena", kilobytes(compiled.program.plan.arena_bytes)),
+        ("stack", kilobytes(comparison.stack_bytes)),
+        *(("note", note) for note in (*compiled.model.notes, *comparison.notes)),
+    ]
+    difference = comparison.first_difference
+    if difference is None:
+        verdict = Text("equal: every value of every layer is the reference's", style="bold green")
+        return Group(facts(rows), verdict)
+    where = ", ".join(map(str, difference.element))
+    verdict = Text(f"different: {totals.values_different:,} values, by {totals.largest_difference:g} at most", style="bold red")
+    first = Text(
+        f"first: inference {difference.inference}, layer {difference.layer} ({difference.op}), tensor "
+        f"{difference.tensor!r}, element [{where}]: reference {difference.expected!r}, firmware {difference.found!r}"
+    )
+    return Group(facts(rows), verdict, first, Text(f"reproduce: {command}"))
+
+
+def model_summary(model: ModelFile) -> RenderableType:
+    """What a model is: its size, inputs, outputs and oddities."""
+    graph = model.graph
+    constants = sum(t.size_bytes for t in graph.tensors() if t.is_constant)
+    rows = [
+        ("model", f"{graph.name}: {len(graph.nodes)} operators, {graph.macs:,} MACs, {constants:,} bytes of constants"),
+        *(("input", f"{t.describe()} {t.name} ({_quant(t)})") for t in graph.inputs),
+        *(("output", f"{t.describe()} {t.name} ({_quant(t)})") for t in graph.outputs),
+        *(("note", note) for note in model.notes),
+    ]
+    return facts(rows)
+
+
+def fit_summary(compiled: Compiled) -> RenderableType:
+    """That it fits, and what remains."""
+    board, program = compiled.board, compiled.program
+    ram = program.plan.arena_bytes + board.stack_bytes
+    rows = [
+        ("RAM", f"arena and stack take {ram:,} of {board.ram_bytes:,} bytes of {board.name}"),
+        ("flash", f"weights take {program.weights_bytes:,} of {board.flash_bytes:,} bytes"),
+    ]
+    return facts(rows)
+
+
+def graph_table(graph: Graph) -> RenderableType:
+    """The layers of a model with shapes, quantisation and MACs."""
+    table = plain_table("layer", "operator", "inputs", "output", "scale, zero point", "MACs", right=("layer", "MACs"))
+    for index, node in enumerate(graph.nodes):
+        inputs = ", ".join(_brief(t) for t in node.inputs if t is not None)
+        outputs = ", ".join(_brief(t) for t in node.outputs)
+        quant = ", ".join(_quant(t) for t in node.outputs)
+        table.add_row(str(index), node.op.name, inputs, outputs, quant, f"{node.op.macs(node):,}")
+    return table
+
+
+def layer_table(program: Program) -> RenderableType:
+    """Kernels and places in the arena."""
+    table = plain_table("layer", "operator", "kernel", "output", "offset", "live bytes", right=("layer", "offset", "live bytes"))
+    for layer in program.layers:
+        node = program.graph.nodes[layer.index]
+        table.add_row(
+            str(layer.index),
+            layer.op_name,
+            layer.instance.kernel.name if layer.instance else "(view)",
+            ", ".join(_brief(t) for t in node.outputs),
+            ", ".join(f"{view.offset_bytes:,}" for view in layer.sinks),
+            f"{program.plan.live_bytes(layer.index):,}",
+        )
+    return table
+
+
+def board_table(boards: Iterable[Board]) -> RenderableType:
+    """All boards, a line each."""
+    table = plain_table("board", "chip", "target", "clock", "flash", "RAM", "emulators", right=("clock", "flash", "RAM"))
+    for board in boards:
+        emulation = board.emulation
+        names = [
+            *(["unicorn"] if emulation.unicorn else []),
+            *(["qemu"] if emulation.qemu_machine else []),
+        ]
+        table.add_row(
+            board.name,
+            board.chip,
+            board.target.name,
+            f"{board.clock_hz / 1e6:g} MHz",
+            f"{board.flash_bytes // 1024} KB",
+            f"{board.ram_bytes / 1024:g} KB",
+            ", ".join(names),
+        )
+    return table
+
+
+def board_details(board: Board) -> RenderableType:
+    """One board in full."""
+    rows = [
+        ("board", f"{board.name}: {board.title}"),
+        ("chip", board.chip),
+        ("target", f"{board.target.name} ({', '.join(sorted(board.target.features)) or 'no optional features'})"),
+        ("clock", f"{board.clock_hz:,} Hz"),
+        *(("memory", f"{m.name} {m.kind.value} 0x{m.origin:08x}, {m.size_bytes:,} bytes") for m in board.memories),
+        ("qemu", board.emulation.qemu_machine),
+        ("console", f"{board.console.uart.value} {board.console.name}".strip()),
+        ("about", board.description),
+    ]
+    return facts(row for row in rows if row[1])
+
+
+def op_table(ops: Iterable[type[Op]]) -> RenderableType:
+    """All operators, a line each."""
+    table = plain_table("operator", "version", "kernels", right=("version",))
+    for op in ops:
+        table.add_row(op.name, f"<= {op.version}", ", ".join(kernel.name for kernel in op.kernels))
+    return table
+
+
+def op_details(op: type[Op]) -> RenderableType:
+    """One operator: what it demands, in the words of its constraints."""
+    rows = [
+        ("operator", f"{op.name}, up to version {op.version}"),
+        *(("rule", rule_sentence(rule)) for rule in op.constraints),
+        *(("kernel", kernel.name) for kernel in op.kernels),
+    ]
+    return facts(rows)
+
+
+def tool_table(tools: Iterable[Tool]) -> RenderableType:
+    """What is installed, and how to get what is not."""
+    table = plain_table("tool", "found", "what for", "how to get it")
+    for tool in tools:
+        found = Text(tool.version or "no", style="green" if tool.version else "yellow")
+        table.add_row(tool.name, found, tool.purpose, "" if tool.version else tool.install)
+    return table
+
+
+def _brief(tensor: Tensor) -> str:
+    constant = " const" if tensor.is_constant else ""
+    return tensor.describe() + constant
+
+
+def _quant(tensor: Tensor) -> str:
+    if tensor.quant is None:
+        return "-"
+    if not tensor.quant.is_per_tensor:
+        return f"{len(tensor.quant.scales)} scales"
+    return f"{tensor.quant.scale:.6g}, {tensor.quant.zero_point}"
