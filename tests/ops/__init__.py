@@ -1,0 +1,1 @@
+"""Every operator: numpy against the interpreters, C against numpy on the host, C against numpy emulated."""

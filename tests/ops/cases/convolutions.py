@@ -1,0 +1,163 @@
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tests.ops.cases.draw import (
+    CLAMPS,
+    Rng,
+    between,
+    chance,
+    data,
+    int8,
+    one_of,
+    output_scale,
+    scale,
+    zero_point,
+)
+from tests.support.models import ModelBuilder, Operand
+
+
+def conv_2d(b: ModelBuilder, rng: Rng) -> None:
+    """Any window, stride, dilation, padding and grouping."""
+    groups = between(rng, 2, 4) if chance(rng, 0.2) else 1
+    depth = between(rng, 1, 6 if groups > 1 else 17)
+    outputs = groups * between(rng, 1, 4) if groups > 1 else between(rng, 1, 17)
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth * groups, outputs, axis=0)
+
+
+def conv_2d_pointwise(b: ModelBuilder, rng: Rng) -> None:
+    """A window of one pixel, with or without stride."""
+    depth, outputs = between(rng, 1, 33), between(rng, 1, 17)
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=1)
+
+
+def conv_2d_without_bias(b: ModelBuilder, rng: Rng) -> None:
+    """No bias, by a shorter list of inputs or by an omitted one; litert refuses both."""
+    depth, outputs = between(rng, 1, 5), between(rng, 1, 5)
+    bias: list[Operand | None] = [None] if chance(rng, 0.5) else []
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, bias=bias)
+
+
+def depthwise_conv_2d(b: ModelBuilder, rng: Rng) -> None:
+    """Any window, stride, dilation, padding and multiplier."""
+    channels, multiplier = between(rng, 1, 17), int(one_of(rng, 1, 1, 1, 2, 3, 8))  # type: ignore[call-overload]
+    if chance(rng, 0.1):
+        channels = 1
+    outputs = channels * multiplier
+    bias: list[Operand | None] | None = [] if chance(rng, 0.15) else None
+    _convolution(
+        b, rng, "DEPTHWISE_CONV_2D", (1, outputs), channels, outputs, axis=3, bias=bias, depth_multiplier=multiplier
+    )
+
+
+def _convolution(
+    b: ModelBuilder,
+    rng: Rng,
+    operator: str,
+    filter_ends: tuple[int, int],
+    channels: int,
+    outputs: int,
+    *,
+    axis: int,
+    largest_window: int = 5,
+    bias: list[Operand | None] | None = None,
+    **options: int,
+) -> None:
+    taps = [between(rng, 1, largest_window) for _ in range(2)]
+    dilations = [between(rng, 2, 3) if chance(rng, 0.25) else 1 for _ in range(2)]
+    strides = [between(rng, 1, 4) for _ in range(2)]
+    if max(dilations) > 1 and chance(rng, 0.7):
+        strides = [1, 1]
+    padding = str(one_of(rng, "SAME", "VALID"))
+    extents = [(t - 1) * d + 1 for t, d in zip(taps, dilations, strict=True)]
+    smallest = extents if padding == "VALID" else [1, 1]
+    size = [low if chance(rng, 0.15) else between(rng, low, low + 8) for low in smallest]
+    spans = zip(size, extents, strides, strict=True)
+    across = [(n - e) // s + 1 if padding == "VALID" else -(-n // s) for n, e, s in spans]
+    batch = between(rng, 2, 3) if chance(rng, 0.2) else 1
+
+    x, input_scale = data(b, rng, (batch, *size, channels))
+    first, last = filter_ends
+    per_channel = outputs if chance(rng, 0.7) else 1
+    weights = int8(rng, first, *taps, last)
+    terms = weights.size // outputs
+    inputs, sum_scale = _filter(b, rng, weights, input_scale, per_channel, axis)
+    inputs += _bias(b, rng, terms, outputs, sum_scale) if bias is None else bias
+    y = b.tensor((batch, *across, outputs), scale=output_scale(rng, sum_scale, terms), zero_point=zero_point(rng))
+    b.node(
+        operator,
+        [x, *inputs],
+        [y],
+        version=3,
+        padding=padding,
+        stride_h=strides[0],
+        stride_w=strides[1],
+        dilation_h_factor=dilations[0],
+        dilation_w_factor=dilations[1],
+        fused_activation_function=str(one_of(rng, *CLAMPS)),
+        **options,
+    )
+    b.output(y)
+
+
+def fully_connected(b: ModelBuilder, rng: Rng) -> None:
+    """Any input rank, flattened to the filter's width; per tensor or per channel; with and without bias."""
+    width, outputs = between(rng, 1, 40), between(rng, 1, 17)
+    keep = chance(rng, 0.3)
+    if keep:
+        lead: tuple[int, ...] = tuple(between(rng, 1, 3) for _ in range(between(rng, 1, 3)))
+        shape: tuple[int, ...] = (*lead, width)
+        result: tuple[int, ...] = (*lead, outputs)
+    else:
+        batch = between(rng, 1, 4)
+        inner = int(rng.choice([d for d in range(1, width + 1) if width % d == 0]))
+        choices = [(batch, width), (batch, width // inner, inner), (batch, 1, width // inner, inner)]
+        shape = choices[int(rng.integers(len(choices)))]
+        result = (batch, outputs)
+        if batch == 1 and chance(rng, 0.3):
+            shape = (width,)
+    x, input_scale = data(b, rng, shape)
+    per_channel = outputs if chance(rng, 0.5) else 1
+    weights = int8(rng, outputs, width)
+    inputs, sum_scale = _filter(b, rng, weights, input_scale, per_channel, 0)
+    absent: list[Operand | None] = [None] if chance(rng, 0.5) else []
+    inputs += absent if chance(rng, 0.2) else _bias(b, rng, width, outputs, sum_scale)
+    y = b.tensor(result, scale=output_scale(rng, sum_scale, width), zero_point=zero_point(rng))
+    b.node(
+        "FULLY_CONNECTED",
+        [x, *inputs],
+        [y],
+        version=4,
+        keep_num_dims=keep,
+        fused_activation_function=str(one_of(rng, *CLAMPS)),
+    )
+    b.output(y)
+
+
+def _filter(
+    b: ModelBuilder,
+    rng: Rng,
+    weights: np.ndarray[tuple[int, ...], np.dtype[np.int8]],
+    input_scale: float,
+    scales: int,
+    axis: int,
+) -> tuple[list[Operand | None], float]:
+    """The filter as an operand, and the scale of its largest accumulators."""
+    filter_scale = scale(rng)
+    spread = rng.uniform(0.2, 1, scales) if scales > 1 else np.ones(1)
+    filter_scales = [float(np.float32(filter_scale * factor)) for factor in spread]
+    if chance(rng, 0.1):
+        weights = np.full_like(weights, rng.choice([-127, 127]))
+    w = b.constant(weights, scales=filter_scales, zero_points=[0] * scales, axis=axis)
+    return [w], input_scale * max(filter_scales)
+
+
+def _bias(b: ModelBuilder, rng: Rng, terms: int, outputs: int, sum_scale: float) -> list[Operand | None]:
+    """Values as large as the sums."""
+    limit = int(2000 * math.sqrt(terms))
+    values = rng.integers(-limit, limit, outputs, np.int32, endpoint=True)
+    return [b.constant(values, scales=float(np.float32(sum_scale)), zero_points=0)]

@@ -1,0 +1,69 @@
+"""The generated C equals numpy on this machine: every compiler there is, sanitizers on, every warning an error."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.ops.cases import CASES, Case
+from tests.ops.harness import assert_equal, evaluate, generate, inputs_of, model_of, run_c
+from tinygen.boards import load_board
+from tinygen.emit import Sources
+from tinygen.emulate import find_emulator
+from tinygen.ir import Graph, Reference
+from tinygen.toolchain import Platform
+
+CPP17 = ("-std=c++17", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror", "-fsyntax-only")
+BOARD = load_board("microbit")
+"""Its instruction set has no features, so portable kernels are chosen."""
+
+
+def variants(case: Case, graph: Graph) -> list[tuple[Reference, Sources]]:
+    """The different texts that the references lead to."""
+    texts = {}
+    for reference in case.references:
+        sources = generate(graph, BOARD, reference)
+        code = "".join(sources.files.values()).replace(reference.value, "")
+        texts.setdefault(code, (reference, sources))
+    return list(texts.values())
+
+
+@pytest.fixture(params=["gcc", "clang"])
+def compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    path = shutil.which(request.param)
+    if path is None:
+        pytest.skip(f"{request.param} is not installed: apt install {request.param}")
+    monkeypatch.setattr("tinygen.toolchain.firmware.find_host_compilers", lambda: ((path,),))
+    return path
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_c_equals_numpy_on_the_host(case: Case, compiler: str, tmp_path: Path) -> None:
+    graph = model_of(case, case.count).graph
+    inputs = inputs_of(graph)
+    host = find_emulator(BOARD, "host")
+    for reference, sources in variants(case, graph):
+        folder = tmp_path / reference.value
+        found = run_c(sources, graph, inputs, BOARD, host, Platform.HOST, folder)
+        assert_equal(case, graph, [evaluate(graph, values, reference) for values in inputs], found)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_c_is_valid_cpp(case: Case, tmp_path: Path) -> None:
+    compilers = [path for path in map(shutil.which, ("g++", "clang++")) if path]
+    if not compilers:
+        pytest.skip("there is no C++ compiler: apt install g++")
+    for reference, sources in variants(case, model_of(case, 20).graph):
+        folder = tmp_path / reference.value
+        folder.mkdir()
+        for name, text in sources.files.items():
+            (folder / name).write_text(text)
+        units = [name for name in sources.files if name.endswith(".c")]
+        for path in compilers:
+            done = subprocess.run(
+                [path, *CPP17, "-x", "c++", *units], cwd=folder, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr

@@ -1,0 +1,195 @@
+"""The command line: what it prints, its exit codes, and that it leaves nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.paths import EXAMPLES
+from tinygen.cli import main
+
+KWS = str(EXAMPLES[0])
+MANIFEST_FIELDS = {
+    "model", "model_sha256", "board", "target", "optimize", "reference", "tinygen", "arena_bytes", "lower_bound_bytes",
+    "weights_bytes", "code_bytes", "flash_bytes", "stack_bytes", "macs", "layers", "files",
+}  # fmt: skip
+COMPARISON_FIELDS = {
+    "model", "board", "emulator", "reference", "inputs", "tensors_compared", "values_compared", "values_different",
+    "largest_difference", "first_difference", "instructions_min", "instructions_max", "arena_bytes", "stack_bytes",
+    "equal",
+}  # fmt: skip
+
+
+def test_build_writes_three_c_files_and_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a folder" / "out"
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--json"]) == 0
+    assert {p.name for p in out.iterdir()} == {"kws.c", "kws.h", "kws_weights.c", "manifest.json"}
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((out / "manifest.json").read_text())
+    assert set(printed) >= MANIFEST_FIELDS
+    assert set(printed["layers"][0]) >= {"index", "op", "kernel", "macs"}
+    assert printed["lower_bound_bytes"] <= printed["arena_bytes"]
+
+
+def test_build_replaces_its_own_folder_and_keeps_what_the_user_added(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--name", "first"]) == 0
+    (out / "notes.txt").write_text("mine")
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--name", "second"]) == 0
+    assert {p.name for p in out.iterdir()} == {
+        "second.c", "second.h", "second_weights.c", "manifest.json", "notes.txt",
+    }  # fmt: skip
+
+
+def test_a_foreign_folder_is_refused_and_stays_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    assert main(["build", KWS, "--board", "nano33", "-o", str(tmp_path)]) == 2
+    assert "did not write" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").write_text("a file")
+    assert main(["build", KWS, "--board", "nano33", "-o", str(tmp_path / "out")]) == 2
+    assert "this is a file" in capsys.readouterr().err
+
+
+def test_an_unwritable_folder_is_refused_and_nothing_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    # /proc refuses new entries even to root
+    if not Path("/proc/self").exists():
+        pytest.skip("/proc is missing: this test needs Linux")
+    assert main(["build", KWS, "--board", "nano33", "-o", "/proc/tinygen/out"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_an_unknown_board_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", KWS, "--board", "nano3"]) == 2
+    error = capsys.readouterr().err
+    assert "nano33" in error
+    assert "Traceback" not in error
+
+
+def test_a_name_that_is_a_keyword_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", KWS, "--board", "nano33", "--name", "class"]) == 2
+    assert "keyword" in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_fit_is_refused_with_the_layers_that_set_the_peak(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = tmp_path / "tiny.toml"
+    board.write_text(
+        'title = "tiny"\nchip = "none"\ntarget = "cortex-m4f"\nclock_hz = 1000000\n'
+        '[[memories]]\nname = "FLASH"\nkind = "flash"\norigin = 0\nsize_bytes = 1048576\n'
+        '[[memories]]\nname = "RAM"\nkind = "ram"\norigin = 0x20000000\nsize_bytes = 8192\n'
+    )
+    assert main(["build", KWS, "--board", str(board), "-o", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "needs" in error and "has 8,192" in error and "layers that set the peak" in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("budget", [["--max-ram", "1K"], ["--max-flash", "1K"]])
+def test_a_missed_budget_fails_the_build(budget: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), *budget]) == 1
+    assert budget[0] in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_build_without_a_compiler_leaves_its_sizes_null(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tinygen import toolchain
+    from tinygen.errors import ToolError
+
+    def missing(*_: object, **__: object) -> None:
+        raise ToolError("no compiler")
+
+    monkeypatch.setattr(toolchain, "find_toolchain", missing)
+    assert main(["build", KWS, "--board", "nano33", "-o", str(tmp_path / "out"), "--json"]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["code_bytes"] is manifest["flash_bytes"] is manifest["stack_bytes"] is None
+
+
+def test_validate_prints_the_promised_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", KWS, "--board", "nano33", "--inputs", "2", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed) >= COMPARISON_FIELDS
+    assert printed["equal"] is True
+    assert printed["inputs"] == 5
+
+
+def test_a_saved_run_can_be_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = str(tmp_path / "run.npz")
+    assert main(["validate", KWS, "--board", "nano33", "--inputs", "1", "--save-run", saved, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert main(["validate", "--replay", saved, "--board", "nano33", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+
+
+def test_a_difference_is_shown_with_layer_element_values_and_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "run.npz"
+    assert main(["validate", KWS, "--board", "nano33", "--inputs", "1", "--save-run", str(saved), "--json"]) == 0
+    capsys.readouterr()
+    with np.load(saved) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    name = next(name for name in arrays if name.startswith("tensor_"))
+    arrays[name].reshape(-1)[7] ^= 1
+    np.savez(saved, **arrays)
+    assert main(["validate", "--replay", str(saved), "--board", "nano33"]) == 1
+    text = " ".join(capsys.readouterr().out.split())
+    assert "different: 1 values" in text
+    assert "first: inference 0, layer 0 (CONV_2D)" in text and "element [0, 0, 0, 7]" in text
+    assert (
+        f"tinygen validate --board nano33 --emulator auto --reference litert --optimize balanced --replay {saved}"
+        in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros((1, 49, 10, 1), np.float32)}, "is int8, the array is float32"),
+        ({"x": np.zeros((2, 48, 10, 1), np.int8)}, "has shape"),
+        ({"x": np.zeros((1, 49, 10, 1), np.int8), "y": np.zeros(3)}, "holds 2 arrays"),
+        ({"x": np.zeros((0, 1, 49, 10, 1), np.int8)}, "no inference"),
+    ],
+)
+def test_wrong_inputs_are_refused(
+    arrays: dict[str, np.ndarray], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, **arrays)
+    assert main(["validate", KWS, "--board", "nano33", "--inputs", str(path)]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("arguments", [["inspect", KWS], ["inspect", KWS, "--board", "nano33"], ["boards"], ["ops"],
+                                       ["boards", "nano33"], ["ops", "conv_2d"], ["doctor"]])  # fmt: skip
+def test_every_command_prints_for_people_and_for_machines(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.strip()
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+def test_inspect_draws_the_memory_map_with_the_lower_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", KWS, "--board", "nano33"]) == 0
+    assert "lower bound" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_no_crash() -> None:
+    done = subprocess.run(
+        "tinygen boards | head -n 1", shell=True, capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+    assert "Traceback" not in done.stderr
