@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,7 +34,8 @@ def emit(program: Program, *, model_sha256: str, target: str) -> Sources:
     }
 
     def render(template: str) -> str:
-        return environment().get_template(f"model/{template}").render(values)
+        text = environment().get_template(f"model/{template}").render(values)
+        return re.sub(r"\n{3,}", "\n\n", text)  # optional parts each bring their own blank line
 
     return Sources(
         program.name,
