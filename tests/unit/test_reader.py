@@ -67,10 +67,10 @@ def test_a_path_gives_the_stem_as_name(tmp_path: Path) -> None:
     assert read_model(str(path), name="kws").name == "kws"
 
 
-def test_names_are_data_even_when_they_would_end_a_comment() -> None:
+def test_names_are_data_even_when_they_look_like_code() -> None:
     builder = two_convolutions()
-    builder.tensors[3].fields["name"] = "evil*/ \n#error"
-    assert read_model(builder.finish()).nodes[0].output.name == "evil*/ \n#error"
+    builder.tensors[3].fields["name"] = 'evil // \n#error "'
+    assert read_model(builder.finish()).nodes[0].output.name == 'evil // \n#error "'
 
 
 def test_unused_tensors_may_be_anything() -> None:

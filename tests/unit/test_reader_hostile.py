@@ -164,6 +164,7 @@ FAULTS: list[tuple[str, Callable[[ModelBuilder], None], str]] = [
     ("rank", tensor(0, shape=[1] * 9), "tensor 0 'image': it has 9 dimensions"),
     ("short constant", tensor(1, shape=[4, 3, 3, 4]), "tensor 1 .*takes 144 bytes, but its buffer has 108"),
     ("not UTF-8", tensor(3, name=b"\xff\xfe"), r"tensor 3: its name is not UTF-8: found b'\\xff\\xfe'"),
+    ("end of a comment", tensor(3, name="x*/ y"), r"tensor 3: its name holds '\*/'.*found 'x\*/ y'. Rename it"),
     ("scale zero", quantization(0, scale=[0.0]), "tensor 0 'image': a scale must be finite and above zero. Found 0.0"),
     ("scale negative", quantization(0, scale=[-1.0]), "a scale must be finite and above zero. Found -1.0"),
     ("scale nan", quantization(0, scale=[float("nan")]), "a scale must be finite and above zero. Found nan"),
@@ -207,27 +208,26 @@ def test_names_in_errors_cannot_steer_a_terminal() -> None:
     assert len(str(caught.value)) < 400
 
 
-def bombs() -> dict[str, bytes]:
-    """Small files that ask for much."""
-    found = {}
-    for name, shape in (("one huge tensor", [2**31 - 1]), ("product", [2**16] * 8), ("largest", [1, 1, 1, 2**31 - 1])):
-        builder = two_convolutions()
-        builder.tensors[0].fields["shape"] = shape
-        found[name] = builder.finish()
+def one_huge_tensor(shape: list[int]) -> bytes:
+    """An input whose shape alone would fill memory."""
     builder = two_convolutions()
+    builder.tensors[0].fields["shape"] = shape
+    return builder.finish()
+
+
+def many(edit: Callable[[ModelBuilder], None]) -> bytes:
+    """A list that is far longer than any model's."""
+    builder = two_convolutions()
+    edit(builder)
+    return builder.finish()
+
+
+def more_operators(builder: ModelBuilder) -> None:
     builder.operators *= 40_000
-    found["many operators"] = builder.finish()
-    builder = two_convolutions()
+
+
+def more_tensors(builder: ModelBuilder) -> None:
     builder.tensors += builder.tensors[:1] * 40_000
-    found["many tensors"] = builder.finish()
-    builder = two_convolutions()
-    builder.operators[0].fields["inputs"] = [0] * 1_000_000
-    found["many operands"] = builder.finish()
-    builder = two_convolutions()
-    builder.inputs = list(range(1_000_000))
-    found["many inputs"] = builder.finish()
-    found["shared vectors"] = shared_vectors()
-    return found
 
 
 def shared_vectors() -> bytes:
@@ -243,6 +243,18 @@ def shared_vectors() -> bytes:
         struct.pack_into("<I", data, at + 4 * i, target - (at + 4 * i))
     return bytes(data)
 
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "one huge tensor": lambda: one_huge_tensor([2**31 - 1]),
+    "product": lambda: one_huge_tensor([2**16] * 8),
+    "largest": lambda: one_huge_tensor([1, 1, 1, 2**31 - 1]),
+    "many operators": lambda: many(more_operators),
+    "many tensors": lambda: many(more_tensors),
+    "many operands": lambda: many(operator(0, inputs=[0] * 1_000_000)),
+    "many inputs": lambda: many(boundary(inputs=list(range(1_000_000)))),
+    "shared vectors": shared_vectors,
+}
+"""Small files that ask for much."""
 
 CHILD = """
 import resource, sys, time
@@ -260,22 +272,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "one huge tensor",
-        "product",
-        "largest",
-        "many operators",
-        "many tensors",
-        "many operands",
-        "many inputs",
-        "shared vectors",
-    ],
-)
+@pytest.mark.parametrize("name", BOMBS)
 def test_a_small_file_cannot_ask_for_much_time_or_memory(name: str, tmp_path: Path) -> None:
     path = tmp_path / "bomb.tflite"
-    path.write_bytes(bombs()[name])
+    path.write_bytes(BOMBS[name]())
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(CHILD), str(path)], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -72,7 +72,10 @@ def operand_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, i
 
 def leading_broadcast(node: Node) -> str | None:
     """Of the dimensions before the last three, an input must be broadcast along all or along none."""
-    output = np.broadcast_shapes(node.input(0).shape, node.input(1).shape)
+    try:
+        output = broadcast_shape(node)
+    except ValueError:
+        return None  # shapes that do not combine are reported as such
     for tensor in (node.input(0), node.input(1)):
         if _leading(tensor, len(output)) not in (output[:-3], (1,) * len(output[:-3])):
             return f"{node.input(0).describe()} and {node.input(1).describe()}"

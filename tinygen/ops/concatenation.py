@@ -107,9 +107,7 @@ class Concatenation(Op):
     arity: ClassVar[tuple[int, int]] = (1, 1024)
     constraints = (rules.int8_operands, rules.per_tensor_operands, no_activation, same_quantisation)
     kernels = (
-        Kernel(
-            "concatenation_s8__c", access=Access(Unit.ROW, input_rows), params=params, operands=every_operand
-        ),
+        Kernel("concatenation_s8__c", access=Access(Unit.ROW, input_rows), params=params, operands=every_operand),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

@@ -28,7 +28,13 @@ from tinygen.ir import (
 )
 from tinygen.ops import rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
-from tinygen.ops.filters import accumulators_fit, bias_values, channel_factors, one_scale_or_one_a_channel
+from tinygen.ops.filters import (
+    accumulators_fit,
+    bias_values,
+    channel_factors,
+    one_channel_each,
+    one_scale_or_one_a_channel,
+)
 from tinygen.ops.window import Window, batch_rows
 
 
@@ -137,7 +143,13 @@ class Conv2D(Op):
     version: ClassVar[int] = 8
     options: ClassVar[str | None] = "Conv2DOptions"
     arity: ClassVar[tuple[int, int]] = (2, 3)
-    constraints = (*rules.INT8_CONVOLUTION, filter_fits, one_scale_or_one_a_channel(0), accumulators_fit(0))
+    constraints = (
+        one_channel_each(0),
+        *rules.INT8_CONVOLUTION,
+        filter_fits,
+        one_scale_or_one_a_channel(0),
+        accumulators_fit(0),
+    )
     kernels = (Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),)
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

@@ -46,6 +46,19 @@ def accumulator_bounds(node: Node, channel_axis: int) -> tuple[Int64s, Int64s]:
     return np.minimum(*ends).sum(1) + np.minimum(bias, 0), np.maximum(*ends).sum(1) + np.maximum(bias, 0)
 
 
+def one_channel_each(channel_axis: int) -> Constraint:
+    """The constraint on the output of a filter whose output channels lie along an axis."""
+
+    def rule(node: Node) -> str | None:
+        """The output must have one channel for each of the filter's."""
+        weights, output = node.input(1), node.output
+        if output.shape[-1:] == weights.shape[channel_axis : channel_axis + 1] != ():
+            return None
+        return f"filter {weights.describe()}, output {output.describe()}"
+
+    return rule
+
+
 def one_scale_or_one_a_channel(channel_axis: int) -> Constraint:
     """The constraint on a filter whose output channels lie along an axis."""
 

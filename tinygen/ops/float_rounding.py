@@ -26,7 +26,7 @@ def multiplier(factor: float, sums: tuple[int, int], outputs: tuple[int, int], b
 
     The outputs are those before the zero point is added, `factor` is above zero.
     """
-    mantissa, exponent = math.frexp(factor)
+    exponent = math.frexp(factor)[1]
     shift = min(bits - exponent, LARGEST_SHIFT)
     numerator, denominator = factor.as_integer_ratio()
     nearest = ((numerator << shift + 1) + denominator) // (2 * denominator)

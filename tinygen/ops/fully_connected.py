@@ -35,6 +35,7 @@ from tinygen.ops.filters import (
     accumulators_fit,
     bias_values,
     channel_factors,
+    one_channel_each,
     one_scale_or_one_a_channel,
 )
 from tinygen.ops.float_rounding import SINGLE_BITS, WIDE_BITS, multiplier
@@ -174,6 +175,7 @@ class FullyConnected(Op):
     options: ClassVar[str | None] = "FullyConnectedOptions"
     arity: ClassVar[tuple[int, int]] = (2, 3)
     constraints = (
+        one_channel_each(0),
         *rules.INT8_CONVOLUTION,
         rules.clamp_fits_int32,
         default_weights,

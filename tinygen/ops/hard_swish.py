@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,16 +19,22 @@ INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
 
 def factors(node: Node) -> tuple[tuple[int, int], tuple[int, int]]:
     """(multiplier, exponent) towards the output's scale, and towards the scale on which 3.0 is 32768."""
+    output, reluish = real_factors(node)
+    return _multiplier_16(output), _multiplier_16(reluish)
+
+
+def real_factors(node: Node) -> tuple[float, float]:
+    """The same before they become fixed point; divided in float32, as the references do."""
     fine = np.float32(1 / 128) * np.float32(node.input(0).scale)
-    output = _multiplier_16(float(fine / np.float32(node.output.scale)))
-    return output, _multiplier_16(float(fine / np.float32(3 / 32768)))
+    return float(fine / np.float32(node.output.scale)), float(fine / np.float32(3 / 32768))
 
 
 def exponents_fit(node: Node) -> str | None:
     """The input scale must be from 2^-21 to 2^23, and from 2^-8 to 2^7 times the output scale."""
-    (_, output), (_, reluish) = factors(node)
-    if -15 <= output <= 0 and -15 <= reluish <= 30:
-        return None
+    if all(map(math.isfinite, real_factors(node))):
+        (_, output), (_, reluish) = factors(node)
+        if -15 <= output <= 0 and -15 <= reluish <= 30:
+            return None
     return f"input scale {node.input(0).scale}, output scale {node.output.scale}"
 
 

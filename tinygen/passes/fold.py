@@ -6,6 +6,9 @@ from dataclasses import replace
 
 from tinygen.ir import Graph, Node, Reference, Tensor
 
+LARGEST_BYTES = 1 << 24
+"""Of a result: a larger constant would fill the flash, so such a node is left to run time."""
+
 
 def fold_constants(graph: Graph, reference: Reference) -> Graph:
     """Compute such nodes with the reference arithmetic; a node that makes a graph output stays."""
@@ -17,7 +20,8 @@ def fold_constants(graph: Graph, reference: Reference) -> Graph:
         node = replace(node, inputs=inputs)
         present = [t for t in inputs if t is not None]
         makes_result = any(t.index in results for t in node.outputs)
-        if makes_result or not all(t.is_constant for t in present):
+        is_large = sum(t.size_bytes for t in node.outputs) > LARGEST_BYTES
+        if makes_result or is_large or not all(t.is_constant for t in present):
             kept.append(node)
             continue
         values = node.op.reference(node, [None if t is None else t.data for t in inputs], reference)

@@ -11,6 +11,7 @@ _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
 _UINT16_PAIR = struct.Struct("<HH")
 _SHOWN_CHARACTERS = 60
+END_OF_COMMENT = "*/"
 
 
 class Wire(Enum):
@@ -148,11 +149,18 @@ class Table:
         self.file.spend(count, self.place)
         raw = self.file.data[position : position + count]
         try:
-            return raw.decode()
+            text = raw.decode()
         except UnicodeDecodeError as error:
             raise self.fault(
                 f"its name is not UTF-8: found {raw[:_SHOWN_CHARACTERS]!r}. Rename it in the training script."
             ) from error
+        # The emitter escapes names as well. No converter writes this one: it is an attack or damage.
+        if END_OF_COMMENT in text:
+            raise self.fault(
+                f"its name holds {END_OF_COMMENT!r}, which would end a comment in C: found {shown(text)}. "
+                "Rename it in the training script."
+            )
+        return text
 
     def tables(self, slot: int, most: int, noun: str) -> list[Table]:
         """A vector of tables, no more than `most`; errors call element i `noun i`."""

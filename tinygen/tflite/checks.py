@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from tinygen.ir import Node, Op, Shape, Tensor
 from tinygen.tflite.bounded import File, Wire
 from tinygen.tflite.operators import RawOperator
@@ -59,10 +61,10 @@ def supported_node(raw: RawOperator, ops: Mapping[str, type[Op]], tensors: Tenso
     if len(produced) < len(outputs) or any(t is None and i >= 0 for t, i in zip(inputs, raw.inputs, strict=True)):
         return None
     node = Node(filled, tuple(inputs), produced, raw.index)
-    faults = _broken_constraints(node) or _wrong_shapes(node)
-    for fault in faults:
+    fault = _broken_constraint(node) or _wrong_shape(node)
+    if fault:
         problems.add(f"{raw.describe()}: {fault}")
-    return None if faults else node
+    return None if fault else node
 
 
 def _tensor(index: int, tensors: Tensors, problems: Problems) -> Tensor | None:
@@ -91,32 +93,28 @@ def _operands_fault(raw: RawOperator, op: type[Op]) -> str | None:
     return None
 
 
-def _broken_constraints(node: Node) -> list[str]:
-    """The sentences of the constraints that the node breaks, each with the value found."""
-    broken: list[str] = []
-    for constraint in node.op.constraints:
-        try:
+def _broken_constraint(node: Node) -> str | None:
+    """The first constraint that the node breaks, and the value found; each may rely on those before it."""
+    with np.errstate(all="ignore"):  # extreme scales overflow float32; the rules find that out
+        for constraint in node.op.constraints:
             found = constraint(node)
-        except (AssertionError, AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError):
-            if not broken:
-                raise
-            continue  # a constraint may rely on those before it
-        if found is not None:
-            broken.append(f"{' '.join((constraint.__doc__ or '').split())} Found {found}.")
-    return broken
+            if found is not None:
+                return f"{' '.join((constraint.__doc__ or '').split())} Found {found}."
+    return None
 
 
-def _wrong_shapes(node: Node) -> list[str]:
-    """Which outputs have another shape in the file than the operator gives them."""
+def _wrong_shape(node: Node) -> str | None:
+    """The first output that has another shape in the file than the operator gives it."""
     try:
         expected = node.op.infer(node)
     except ValueError as error:
-        return [f"{error}"]
-    return [
-        f"Output {position} must have shape {_times(shape)}. Found {_times(output.shape)}. The file is damaged."
-        for position, (shape, output) in enumerate(zip(expected, node.outputs, strict=True))
-        if shape != output.shape
-    ]
+        return str(error)
+    for position, (shape, output) in enumerate(zip(expected, node.outputs, strict=True)):
+        if shape != output.shape:
+            return (
+                f"Output {position} must have shape {_times(shape)}. Found {_times(output.shape)}. The file is damaged."
+            )
+    return None
 
 
 def _types(operands: Sequence[int], tensors: Tensors) -> str:

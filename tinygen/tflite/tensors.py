@@ -44,7 +44,7 @@ class Tensors:
     def is_constant(self, index: int) -> bool:
         """Whether the file holds the tensor's values."""
         if index not in self._constant:
-            self._constant[index] = self._data_span(self._tables[index])[1] > 0
+            self._constant[index] = self._data_span(self._named(index))[1] > 0
         return self._constant[index]
 
     def describe(self, index: int) -> str:
