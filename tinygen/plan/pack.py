@@ -11,12 +11,27 @@ ALIGNMENT = 4
 """Every buffer starts on a word: 32-bit elements need it and word loads of bytes profit."""
 
 ROUNDS = 2000
+TRIALS = 4_000_000
+"""Bounds the local search: rounds × buffers², so that it takes a second or two at most."""
 
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:
-    """The largest number of bytes alive at one step: no packing can need less."""
+    """The most bytes that the buffers of one step take side by side: no packing can need less.
+
+    Each starts on a word, so all but one of them take their size rounded up; the last one's rest is free.
+    """
     steps = {buffer.birth for buffer in buffers}
-    return max((sum(b.size_bytes for b in buffers if b.birth <= step <= b.death) for step in steps), default=0)
+    return max((_side_by_side([b for b in buffers if b.birth <= step <= b.death]) for step in steps), default=0)
+
+
+def _side_by_side(buffers: Sequence[Buffer]) -> int:
+    sizes = [(b.size_bytes, aligned(b.size_bytes)) for b in buffers]
+    return sum(whole for _, whole in sizes) - max(whole - size for size, whole in sizes)
+
+
+def aligned(offset_bytes: int) -> int:
+    """The first word at or behind an offset."""
+    return -(-offset_bytes // ALIGNMENT) * ALIGNMENT
 
 
 def pack(buffers: Sequence[Buffer]) -> tuple[int, ...]:
@@ -35,8 +50,8 @@ def pack(buffers: Sequence[Buffer]) -> tuple[int, ...]:
     best_order = min(orders, key=lambda order: _height(buffers, _first_fit(buffers, conflicts, order)))
     best = _first_fit(buffers, conflicts, best_order)
     chance = random.Random(0)
-    for _ in range(ROUNDS):
-        if _height(buffers, best) <= floor or len(buffers) < 3:
+    for _ in range(min(ROUNDS, TRIALS // len(buffers) ** 2)):
+        if _height(buffers, best) <= floor:
             break
         order = list(best_order)
         i, j = chance.sample(range(len(order)), 2)
@@ -56,7 +71,7 @@ def _first_fit(buffers: Sequence[Buffer], conflicts: Sequence[Sequence[int]], or
         for begin, end in taken:
             if offset + buffers[i].size_bytes <= begin:
                 break
-            offset = max(offset, -(-end // ALIGNMENT) * ALIGNMENT)
+            offset = max(offset, aligned(end))
         offsets[i] = offset
     return offsets
 

@@ -40,12 +40,16 @@ def memory_picture(plan: Plan, names: dict[int, str]) -> str:
     live = [plan.live_bytes(step) for step in steps]
     peak = live.index(max(live))
     lines.append(" " * (width + 2) + " " * (peak * cells) + "^" * cells)
-    lines.append(f"{'':>{width}} peak: step {steps[peak]}, {max(live):,} bytes live; arena {plan.arena_bytes:,}, "
-                 f"lower bound {plan.lower_bound_bytes:,}")
+    lines.append(
+        f"{'':>{width}} peak: step {steps[peak]}, {max(live):,} bytes live; arena {plan.arena_bytes:,}, "
+        f"lower bound {plan.lower_bound_bytes:,}"
+    )
     legend = []
     for number, (buffer, offset) in enumerate(zip(plan.buffers, plan.offsets, strict=True)):
-        what = f"scratch of layer {buffer.scratch_of}" if buffer.scratch_of is not None else ", ".join(
-            names.get(tensor, str(tensor)) for tensor in buffer.tensors
+        what = (
+            f"scratch of layer {buffer.scratch_of}"
+            if buffer.scratch_of is not None
+            else ", ".join(names.get(tensor, str(tensor)) for tensor in buffer.tensors)
         )
         legend.append(
             f"  {letter[number]}  {offset:>{width},} .. {offset + buffer.size_bytes:>{width},}  "
