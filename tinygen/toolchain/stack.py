@@ -23,6 +23,9 @@ _RUNTIME = re.compile(r"mem(cpy|set|move|cmp)|__\w+")
 _IGNORED = re.compile(r"\$.*|\.L.*|_GLOBAL_OFFSET_TABLE_|__aeabi_unwind_cpp_pr[012]|")
 
 
+_CLONE_NUMBER = re.compile(r"\.\d+$")
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Stack bytes of one function's own frame; unbounded when it holds an array of variable length."""
@@ -33,11 +36,15 @@ class Frame:
 
 def frames_from_su(path: Path) -> dict[str, Frame]:
     """Frames from GCC's .su file: `file.c:12:13:function<TAB>24<TAB>static`."""
-    frames = {}
+    frames: dict[str, Frame] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         where, size, kind = line.split("\t")
+        name = where.rpartition(":")[2]
         # "dynamic,bounded" is a bound too; plain "dynamic" is not.
-        frames[where.rpartition(":")[2]] = Frame(int(size), kind != "dynamic")
+        frame = Frame(int(size), kind != "dynamic")
+        # Clones of one function (constprop, part, isra) share a name here: the worst of them stands for all.
+        other = frames.get(name, frame)
+        frames[name] = Frame(max(frame.stack_bytes, other.stack_bytes), frame.bounded and other.bounded)
     return frames
 
 
@@ -79,7 +86,8 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
             return done[name]
         if name not in section_of:
             return RUNTIME_HELPER_BYTES if _RUNTIME.fullmatch(name) else None
-        frame = frames.get(name)
+        # GCC numbers clones in the object (f.constprop.0, on Xtensa f$constprop$0), not in the .su file (f.constprop).
+        frame = frames.get(name) or frames.get(_CLONE_NUMBER.sub("", name.replace("$", ".")))
         if frame is None or not frame.bounded or name in above:
             return None
         deepest = 0
