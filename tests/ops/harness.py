@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
@@ -69,7 +70,7 @@ def _cut(step: Step, rng: np.random.Generator) -> list[Step]:
     cuts = sorted(
         {step.row_begin, step.row_end, *rng.integers(step.row_begin, step.row_end, 3, endpoint=True).tolist()}
     )
-    return [Step(step.layer, begin, end) for begin, end in zip(cuts, cuts[1:], strict=False)]
+    return [Step(step.layer, begin, end) for begin, end in itertools.pairwise(cuts)]
 
 
 def roomy(board: Board) -> Board:

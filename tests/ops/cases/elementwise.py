@@ -35,8 +35,7 @@ def _binary(b: ModelBuilder, rng: Rng, operator: str, *, typical, version: int) 
         scale=float(np.float32(typical(operands[0][1], operands[1][1]) * factor)),
         zero_point=zero_point(rng),
     )
-    clamps = (*CLAMPS, "RELU_N1_TO_1")
-    activation = str(one_of(rng, *clamps))
+    activation = str(one_of(rng, *CLAMPS))
     b.node(operator, [o for o, _ in operands], [y], version=version, fused_activation_function=activation)
     b.output(y)
 
