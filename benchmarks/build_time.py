@@ -27,7 +27,10 @@ def main() -> None:
         folder = Path(name)
         large = folder / "mobilenet_v2.tflite"
         large.write_bytes(mobilenet_v2())
-        models = [*sorted((ROOT.parent / "shared" / "models").glob("*.tflite")), *sorted(ROOT.glob("examples/*/*.tflite"))]
+        models = [
+            *sorted((ROOT.parent / "shared" / "models").glob("*.tflite")),
+            *sorted(ROOT.glob("examples/*/*.tflite")),
+        ]
         for model in models:
             print(f"{model.stem:24} {seconds(model, 'nucleo-l4r5zi', folder / model.stem):6.2f} s")
         print(f"{large.stem:24} {seconds(large, 'mps2-an386', folder / 'large'):6.2f} s")

@@ -50,12 +50,23 @@ void __asan_unpoison_memory_region(const volatile void *address, uintptr_t bytes
 /* Empty, but called: emulators and debuggers find the borders of one inference by them. */
 void tinygen_mark_begin(void) __attribute__((noinline));
 void tinygen_mark_end(void) __attribute__((noinline));
-void tinygen_mark_begin(void) { __asm__ volatile("" ::: "memory"); }
-void tinygen_mark_end(void) { __asm__ volatile("" ::: "memory"); }
+void tinygen_mark_begin(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+void tinygen_mark_end(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
 
 #if defined(TINYGEN_HOST)
-static void stack_paint(void) {}
-static uint32_t stack_used(void) { return UNKNOWN; }
+static void stack_paint(void)
+{
+}
+static uint32_t stack_used(void)
+{
+    return UNKNOWN;
+}
 #else
 #define STACK_PATTERN 0xa5a5a5a5u
 extern uint32_t _stack_bottom[];
@@ -95,7 +106,10 @@ static uint32_t stack_used(void)
 }
 #endif
 
-static void write_words(const uint32_t *words, uint32_t count) { io_write(words, count * 4u); }
+static void write_words(const uint32_t *words, uint32_t count)
+{
+    io_write(words, count * 4u);
+}
 
 static void guard_paint(void)
 {

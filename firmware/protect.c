@@ -13,7 +13,10 @@ extern const uint8_t _constants_end[];
 extern const uint8_t _ram_start[];
 extern const uint8_t _ram_end[];
 
-static uint32_t address(const uint8_t *symbol) { return (uint32_t)(uintptr_t)symbol; }
+static uint32_t address(const uint8_t *symbol)
+{
+    return (uint32_t)(uintptr_t)symbol;
+}
 
 #if defined(__riscv)
 

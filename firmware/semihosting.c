@@ -26,7 +26,10 @@ static uint32_t tinygen_semihosting(uint32_t operation, const void *arguments)
 }
 #endif
 
-static uint32_t address(const void *pointer) { return (uint32_t)(uintptr_t)pointer; }
+static uint32_t address(const void *pointer)
+{
+    return (uint32_t)(uintptr_t)pointer;
+}
 
 static uint32_t open_file(const char *name, uint32_t length, uint32_t mode)
 {

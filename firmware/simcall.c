@@ -13,7 +13,10 @@ int32_t tinygen_simcall(int32_t number, uint32_t a, uint32_t b, uint32_t c); /* 
 static int32_t input_file = -1;
 static int32_t output_file = -1;
 
-static uint32_t address(const void *pointer) { return (uint32_t)(uintptr_t)pointer; }
+static uint32_t address(const void *pointer)
+{
+    return (uint32_t)(uintptr_t)pointer;
+}
 
 void io_open(void)
 {

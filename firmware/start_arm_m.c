@@ -66,7 +66,8 @@ static uint32_t deepest_return_address(void)
 {
     for (const volatile uint32_t *p = _stack_bottom; p < _stack_top; p++) {
         const uint32_t word = *p;
-        if ((word & 1u) == 0u || word < (uint32_t)(uintptr_t)_code_start + 5u || word > (uint32_t)(uintptr_t)_code_end) {
+        if ((word & 1u) == 0u || word < (uint32_t)(uintptr_t)_code_start + 5u ||
+            word > (uint32_t)(uintptr_t)_code_end) {
             continue;
         }
         const volatile uint16_t *next = (const volatile uint16_t *)(uintptr_t)(word - 1u);

@@ -16,7 +16,10 @@ void io_open(void)
     }
 }
 
-uint32_t io_read(void *to, uint32_t bytes) { return (uint32_t)fread(to, 1, bytes, input); }
+uint32_t io_read(void *to, uint32_t bytes)
+{
+    return (uint32_t)fread(to, 1, bytes, input);
+}
 
 void io_write(const void *from, uint32_t bytes)
 {

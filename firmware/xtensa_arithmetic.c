@@ -43,7 +43,10 @@ uint32_t __umodsi3(uint32_t numerator, uint32_t denominator)
     return rest;
 }
 
-static uint32_t magnitude(int32_t value) { return value < 0 ? 0u - (uint32_t)value : (uint32_t)value; }
+static uint32_t magnitude(int32_t value)
+{
+    return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+}
 
 int32_t __divsi3(int32_t numerator, int32_t denominator)
 {
@@ -105,7 +108,10 @@ uint64_t __umoddi3(uint64_t numerator, uint64_t denominator)
     return rest;
 }
 
-static uint64_t long_magnitude(int64_t value) { return value < 0 ? UINT64_C(0) - (uint64_t)value : (uint64_t)value; }
+static uint64_t long_magnitude(int64_t value)
+{
+    return value < 0 ? UINT64_C(0) - (uint64_t)value : (uint64_t)value;
+}
 
 int64_t __divdi3(int64_t numerator, int64_t denominator)
 {

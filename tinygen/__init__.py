@@ -1,9 +1,9 @@
 """tinygen: int8 TFLite models to standalone C for microcontrollers, proved equal to Python on every tensor.
 
-    model = tinygen.read_model("kws.tflite")
-    compiled = tinygen.compile_model(model, tinygen.load_board("nano33"))
-    print(compiled.sources.files["kws.c"])
-    assert tinygen.validate(compiled).equal
+model = tinygen.read_model("kws.tflite")
+compiled = tinygen.compile_model(model, tinygen.load_board("nano33"))
+print(compiled.sources.files["kws.c"])
+assert tinygen.validate(compiled).equal
 """
 
 from tinygen.boards import Board, load_board

@@ -36,7 +36,7 @@ WIDTH_WITHOUT_TERMINAL = 132
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0 when good, 1 when model, numbers or budget are wrong, 2 for usage or a missing tool."""
+    """Run one command. Returns 0: good; 1: model, numbers or a budget are wrong; 2: usage or a missing tool."""
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
@@ -81,10 +81,9 @@ def validate_command(options: argparse.Namespace) -> int:
             reproduce = _command(options, compiled, ["--replay", options.replay])
         else:
             compiled = _compile(options)
+            check_fit(compiled, compiled.program.weights_bytes)
             inputs = int(options.inputs) if options.inputs.isdecimal() else Path(options.inputs)
-            comparison = validate(
-                compiled, emulator=options.emulator, inputs=inputs, seed=options.seed, progress=show
-            )
+            comparison = validate(compiled, emulator=options.emulator, inputs=inputs, seed=options.seed, progress=show)
             reproduce = _command(options, compiled, ["--inputs", options.inputs, "--seed", str(options.seed)])
     if options.save_run:
         _save(comparison, Path(options.save_run))
@@ -201,11 +200,15 @@ def _parser() -> argparse.ArgumentParser:
 
     compiling = argparse.ArgumentParser(add_help=False)
     compiling.add_argument(
-        "--optimize", choices=[o.value for o in Optimize], default=Optimize.BALANCED.value,
+        "--optimize",
+        choices=[o.value for o in Optimize],
+        default=Optimize.BALANCED.value,
         help="what to weigh most where a layer has several kernels (default: balanced)",
     )
     compiling.add_argument(
-        "--reference", choices=[r.value for r in Reference], default=Reference.LITERT.value,
+        "--reference",
+        choices=[r.value for r in Reference],
+        default=Reference.LITERT.value,
         help="the Python interpreter that defines the right answer (default: litert)",
     )
     as_json = argparse.ArgumentParser(add_help=False)
@@ -225,9 +228,13 @@ def _parser() -> argparse.ArgumentParser:
         "validate", parents=[board, compiling, as_json], help="run in an emulator and compare every layer with Python"
     )
     command.add_argument("model", metavar="MODEL", nargs="?", help="an int8 .tflite file")
-    command.add_argument("--emulator", choices=["auto", *(e.name for e in emulate.EMULATORS)], default="auto", help="default: auto")
     command.add_argument(
-        "--inputs", default=DEFAULT_INPUTS, metavar="N|FILE.npz",
+        "--emulator", choices=["auto", *(e.name for e in emulate.EMULATORS)], default="auto", help="default: auto"
+    )
+    command.add_argument(
+        "--inputs",
+        default=DEFAULT_INPUTS,
+        metavar="N|FILE.npz",
         help="how many random inputs besides the corners, or your own (default: 16)",
     )
     command.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
@@ -235,7 +242,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--replay", metavar="FILE.npz", help="run what --save-run saved, without an interpreter")
     command.set_defaults(command=validate_command)
 
-    command = commands.add_parser("inspect", parents=[compiling, as_json], help="show a model, and how it lies in memory")
+    command = commands.add_parser(
+        "inspect", parents=[compiling, as_json], help="show a model, and how it lies in memory"
+    )
     command.add_argument("model", metavar="MODEL", help="an int8 .tflite file")
     command.add_argument("--board", help="also show kernels, memory map and what fits")
     command.set_defaults(command=inspect)

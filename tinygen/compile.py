@@ -47,7 +47,7 @@ class Compiled:
     sources: Sources
 
 
-def compile_model(model: ModelFile, board: Board, options: Options = Options()) -> Compiled:  # noqa: B008 (frozen)
+def compile_model(model: ModelFile, board: Board, options: Options = Options()) -> Compiled:
     """Read graph → passes → kernels → plan → program → text. Raises UsageError when the name is no C identifier."""
     if options.name is not None and not is_c_identifier(options.name):
         raise UsageError(

@@ -39,7 +39,9 @@ def check_fit(
     for has, label in ((max_flash_bytes, "--max-flash allows"), (board.flash_bytes, f"board {board.name} has")):
         if has is not None and flash_needed_bytes > has:
             heaviest = sorted(program.layers, key=lambda layer: -_weights_of(program, layer.index))[:NAMED_LAYERS]
-            names = ", ".join(f"{layer.index} ({layer.op_name}, {_weights_of(program, layer.index):,})" for layer in heaviest)
+            names = ", ".join(
+                f"{layer.index} ({layer.op_name}, {_weights_of(program, layer.index):,})" for layer in heaviest
+            )
             raise DoesNotFitError(
                 f"{place}needs {flash_needed_bytes:,} bytes of flash, {label} {has:,}. "
                 f"The layers with the most constants: {names}. {_hint(board)}"

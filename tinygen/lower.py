@@ -134,9 +134,7 @@ def _input_port(graph: Graph, plan: Plan, tensor: Tensor) -> Port:
 
 
 def _output_port(graph: Graph, plan: Plan, tensor: Tensor) -> Port:
-    edges = [
-        node.input(0) for node in graph.nodes if is_output_edge(graph, node) and node.output.index == tensor.index
-    ]
+    edges = [node.input(0) for node in graph.nodes if is_output_edge(graph, node) and node.output.index == tensor.index]
     return _port(plan, tensor, edges[0] if edges else tensor)
 
 

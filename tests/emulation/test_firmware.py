@@ -32,9 +32,7 @@ def build(
     """A firmware in a folder whose name has a space, or a skip that says what to install."""
     try:
         toolchain = None if platform is Platform.HOST else find_toolchain(board.target, prefer=compiler)
-        return build_firmware(
-            files, toy.NAME, board, kind, directory / "a b", toolchain=toolchain, platform=platform
-        )
+        return build_firmware(files, toy.NAME, board, kind, directory / "a b", toolchain=toolchain, platform=platform)
     except ToolError as error:
         if "was found" in str(error):
             pytest.skip(str(error))
@@ -146,11 +144,9 @@ FAULT_RUNS = [
 def test_fault_is_reported_with_address_function_and_layer(
     name: str, emulator: str, fault: str, tmp_path: Path
 ) -> None:
+    statement, helper, pattern = FAULTS[fault]
     if fault == "stray write" and name == "microbit":
         pattern = r"hard fault in function toy_run"  # Armv6-M tells no address
-    else:
-        pattern = FAULTS[fault][2]
-    statement, helper, _ = FAULTS[fault]
     firmware = build(load_board(name), tmp_path, files=toy.broken(statement, helper))
     with pytest.raises(EmulatorError, match=pattern) as caught:
         run(firmware, emulator)
@@ -167,7 +163,9 @@ def test_release_builds_check_the_guards_too(name: str, emulator: str, tmp_path:
 
 
 def test_null_read_faults_where_nothing_lies_at_zero(tmp_path: Path) -> None:
-    statement = "uintptr_t null = (uintptr_t)a; null ^= null; __asm__ volatile(\"\" : \"+r\"(null)); a[0] = *(int8_t *)null;"
+    statement = (
+        'uintptr_t null = (uintptr_t)a; null ^= null; __asm__ volatile("" : "+r"(null)); a[0] = *(int8_t *)null;'
+    )
     firmware = build(load_board("stm32f746-discovery"), tmp_path, files=toy.broken(statement))
     with pytest.raises(EmulatorError, match="invalid read of 1 bytes at 0x00000000 in function toy_run"):
         run(firmware, "unicorn")

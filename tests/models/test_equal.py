@@ -47,5 +47,3 @@ def test_published_models_are_equal(name: str, reference: Reference, board: str)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_examples_are_equal(path: Path, reference: Reference, board: str) -> None:
     check(path, board, reference)
-
-

@@ -134,7 +134,11 @@ def fault_error(
     if overflowed:
         return stack_error(firmware, emulator, where, when)
     # Only accesses have an address; for a trap or an illegal instruction the register holds nothing of use.
-    address = "" if fault.address is None or "instruction" in what or what == "breakpoint" else f" at address 0x{fault.address:08x}"
+    address = (
+        ""
+        if fault.address is None or "instruction" in what or what == "breakpoint"
+        else f" at address 0x{fault.address:08x}"
+    )
     return EmulatorError(
         f"{place(firmware, emulator)}: {what}{address} {where}, during {when}. "
         "This is a bug in the generated code, or the board file's memories are not the machine's."

@@ -35,7 +35,7 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
             return
         # the manifest goes last, so that it never describes files that are not there yet
         for name in sorted(files, key=lambda name: name == MANIFEST):
-            os.replace(staging / name, folder / name)
+            (staging / name).replace(folder / name)
         for name in stale:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:

@@ -47,7 +47,7 @@ def build_summary(compiled: Compiled, size: CodeSize | None, folder: str) -> Ren
     plan, board = compiled.program.plan, compiled.board
     flash = size.code_bytes + size.weights_bytes if size else None
     rows = [
-        ("model", f"{compiled.program.graph.name}: {len(compiled.program.layers)} layers, {compiled.program.graph.macs:,} MACs"),
+        ("model", _headline(compiled.program)),
         ("board", f"{board.name} ({board.title}), {board.target.name}"),
         ("arena", f"{plan.arena_bytes:,} of {board.ram_bytes:,} bytes of RAM (lower bound {plan.lower_bound_bytes:,})"),
         ("weights", kilobytes(compiled.program.weights_bytes)),
@@ -65,10 +65,13 @@ def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
     low, high = comparison.instructions_min, comparison.instructions_max
     count = "not counted by this emulator" if low is None else f"{low:,}" if low == high else f"{low:,} to {high:,}"
     rows = [
-        ("model", f"{compiled.program.graph.name}: {len(compiled.program.layers)} layers, {compiled.program.graph.macs:,} MACs"),
+        ("model", _headline(compiled.program)),
         ("board", f"{compiled.board.name} in {comparison.emulator}, built by {comparison.toolchain}"),
         ("reference", compiled.options.reference.value),
-        ("compared", f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values"),
+        (
+            "compared",
+            f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values",
+        ),
         ("instructions", count),
         ("arena", kilobytes(compiled.program.plan.arena_bytes)),
         ("stack", kilobytes(comparison.stack_bytes)),
@@ -79,12 +82,18 @@ def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
         verdict = Text("equal: every value of every layer is the reference's", style="bold green")
         return Group(facts(rows), verdict)
     where = ", ".join(map(str, difference.element))
-    verdict = Text(f"different: {totals.values_different:,} values, by {totals.largest_difference:g} at most", style="bold red")
+    verdict = Text(
+        f"different: {totals.values_different:,} values, by {totals.largest_difference:g} at most", style="bold red"
+    )
     first = Text(
         f"first: inference {difference.inference}, layer {difference.layer} ({difference.op}), tensor "
         f"{difference.tensor!r}, element [{where}]: reference {difference.expected!r}, firmware {difference.found!r}"
     )
     return Group(facts(rows), verdict, first, Text(f"reproduce: {command}"))
+
+
+def _headline(program: Program) -> str:
+    return f"{program.graph.name}: {len(program.layers)} layers, {program.graph.macs:,} MACs"
 
 
 def model_summary(model: ModelFile) -> RenderableType:
@@ -124,7 +133,9 @@ def graph_table(graph: Graph) -> RenderableType:
 
 def layer_table(program: Program) -> RenderableType:
     """Kernels and places in the arena."""
-    table = plain_table("layer", "operator", "kernel", "output", "offset", "live bytes", right=("layer", "offset", "live bytes"))
+    table = plain_table(
+        "layer", "operator", "kernel", "output", "offset", "live bytes", right=("layer", "offset", "live bytes")
+    )
     for layer in program.layers:
         node = program.graph.nodes[layer.index]
         table.add_row(
@@ -140,7 +151,9 @@ def layer_table(program: Program) -> RenderableType:
 
 def board_table(boards: Iterable[Board]) -> RenderableType:
     """All boards, a line each."""
-    table = plain_table("board", "chip", "target", "clock", "flash", "RAM", "emulators", right=("clock", "flash", "RAM"))
+    table = plain_table(
+        "board", "chip", "target", "clock", "flash", "RAM", "emulators", right=("clock", "flash", "RAM")
+    )
     for board in boards:
         emulation = board.emulation
         names = [

@@ -63,9 +63,7 @@ class _Tally:
         if self.first is None:
             at = int(np.argmax(unequal))
             element = tuple(int(i) for i in np.unravel_index(start + at, tensor.shape or (1,)))
-            self.first = Difference(
-                inference, layer, op, tensor.name, element, wanted[at].item(), got[at].item()
-            )
+            self.first = Difference(inference, layer, op, tensor.name, element, wanted[at].item(), got[at].item())
 
 
 def compare(graph: Graph, expected: Expected, validation: Run, release: Run) -> Totals:

@@ -64,5 +64,3 @@ def load_run(path: Path) -> SavedRun:
         )
     except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, BadZipFile, EOFError) as error:
         raise UsageError(f"{path}: this is not a saved tinygen run: {error}.") from error
-
-
