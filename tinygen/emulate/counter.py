@@ -206,7 +206,7 @@ def _compile(source: Path, path: Path) -> bool:
                     capture_output=True,
                     timeout=300,
                     stdin=subprocess.DEVNULL,
-                    env=compiler_environment(),
+                    env=compiler_environment(Path(folder)),
                     cwd=folder,
                 )
             except (OSError, subprocess.TimeoutExpired):

@@ -158,11 +158,14 @@ def survey() -> tuple[Tool, ...]:
     return tuple(rows)
 
 
-def compiler_environment() -> dict[str, str]:
-    """The environment for compilers: English messages, and zig's cache beside ours, where we may write."""
-    environment = {**os.environ, "LC_ALL": "C"}
+def compiler_environment(directory: Path) -> dict[str, str]:
+    """The environment for compilers that run in `directory`: English messages, zig's caches where we may write.
+
+    zig's run-time library is cached for all builds, objects only in the build's own folder: from a shared cache zig
+    hands out an object that was compiled with the headers of another folder (`-I .` looks alike from everywhere).
+    """
+    environment = {**os.environ, "LC_ALL": "C", "ZIG_LOCAL_CACHE_DIR": str(directory.absolute() / "zig-cache")}
     environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(cache_dir() / "zig"))
-    environment.setdefault("ZIG_LOCAL_CACHE_DIR", str(cache_dir() / "zig"))
     return environment
 
 
@@ -183,7 +186,7 @@ def _version(command: tuple[str, ...]) -> str | None:
             text=True,
             timeout=60,
             stdin=subprocess.DEVNULL,
-            env=compiler_environment(),
+            env=compiler_environment(cache_dir()),
             errors="replace",
         )
     except (OSError, subprocess.TimeoutExpired):

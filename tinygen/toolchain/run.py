@@ -28,7 +28,7 @@ def call(command: Sequence[str], directory: Path) -> str:
             errors="replace",
             timeout=COMPILE_TIMEOUT_S,
             stdin=subprocess.DEVNULL,
-            env=compiler_environment(),
+            env=compiler_environment(directory),
         )
     except subprocess.TimeoutExpired as error:
         raise ToolError(
