@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.ops.cases.case import LITERT, Case
 from tests.ops.cases.draw import Rng, between, chance, near_power_of_two, one_of, scale, zero_point
 from tests.support.models import ModelBuilder, Operand
 
@@ -95,3 +96,15 @@ def _node(
     y = b.tensor(b.tensors[x].fields["shape"], scale=output_scale, zero_point=point)
     b.node(operator, [x], [y], version=version, **options)
     b.output(y)
+
+
+CASES: tuple[Case, ...] = (
+    Case("softmax", softmax),
+    Case("relu", relu),
+    Case("relu6", relu6),
+    Case("relu_n1_to_1", relu_n1_to_1, references=(LITERT,)),
+    Case("leaky_relu", leaky_relu),
+    Case("hard_swish", hard_swish),
+    Case("logistic", logistic),
+    Case("tanh", tanh),
+)

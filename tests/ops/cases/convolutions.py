@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from tests.ops.cases.case import TFLM, Case
 from tests.ops.cases.draw import (
     CLAMPS,
     Rng,
@@ -161,3 +162,12 @@ def _bias(b: ModelBuilder, rng: Rng, terms: int, outputs: int, sum_scale: float)
     limit = int(2000 * math.sqrt(terms))
     values = rng.integers(-limit, limit, outputs, np.int32, endpoint=True)
     return [b.constant(values, scales=float(np.float32(sum_scale)), zero_points=0)]
+
+
+CASES: tuple[Case, ...] = (
+    Case("conv_2d", conv_2d),
+    Case("conv_2d_pointwise", conv_2d_pointwise),
+    Case("conv_2d_without_bias", conv_2d_without_bias, references=(TFLM,), count=40),
+    Case("depthwise_conv_2d", depthwise_conv_2d),
+    Case("fully_connected", fully_connected),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.ops.cases.case import Case
 from tests.ops.cases.draw import CLAMPS, Rng, between, chance, data, near_power_of_two, one_of, scale, zero_point
 from tests.support.models import ModelBuilder, Operand
 
@@ -62,3 +63,10 @@ def _operand(b: ModelBuilder, rng: Rng, shape: tuple[int, ...], is_constant: boo
     drawn = scale(rng)
     values = rng.integers(-128, 127, shape, np.int8, endpoint=True)
     return b.constant(np.asarray(values, np.int8), scales=drawn, zero_points=zero_point(rng)), drawn
+
+
+CASES: tuple[Case, ...] = (
+    Case("add", add),
+    Case("sub", sub),
+    Case("mul", mul),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.ops.cases.case import Case
 from tests.ops.cases.draw import CLAMPS, Rng, between, chance, data, near_power_of_two, one_of, scale, zero_point
 from tests.support.models import ModelBuilder
 
@@ -77,3 +78,12 @@ def _mean(b: ModelBuilder, rng: Rng, shape: tuple[int, ...], axes: list[int]) ->
     y = b.tensor(result, scale=drawn, zero_point=zero_point(rng))
     b.node("MEAN", [x, b.constant(np.array(axes, np.int32))], [y], version=2, keep_dims=keep)
     b.output(y)
+
+
+CASES: tuple[Case, ...] = (
+    Case("average_pool_2d", average_pool_2d),
+    Case("average_pool_2d_large", average_pool_2d_large, count=40),
+    Case("max_pool_2d", max_pool_2d),
+    Case("mean", mean),
+    Case("mean_spatial", mean_spatial),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.ops.cases.case import LITERT, Case
 from tests.ops.cases.draw import Rng, between, chance, near_power_of_two, one_of, scale, zero_point
 from tests.support.models import ModelBuilder, Operand
 
@@ -78,3 +79,11 @@ def _node(b: ModelBuilder, operator: str, x: Operand, to: str, output_scale: flo
     y = b.tensor(b.tensors[x].fields["shape"], to, scale=output_scale, zero_point=point)
     b.node(operator, [x], [y], version=2)
     b.output(y)
+
+
+CASES: tuple[Case, ...] = (
+    Case("quantize_float", quantize_float),
+    Case("quantize_float_uint8", quantize_float_uint8, references=(LITERT,)),
+    Case("requantize", requantize),
+    Case("dequantize", dequantize),
+)

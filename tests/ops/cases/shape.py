@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from tests.ops.cases.case import LITERT, Case
 from tests.ops.cases.draw import Rng, between, chance, one_of, scale, zero_point
 from tests.support.models import ModelBuilder, Operand
 
@@ -124,3 +125,14 @@ def _factors(rng: Rng, elements: int) -> tuple[int, ...]:
         sizes.append(int(rng.choice(divisors)))
         elements //= sizes[-1]
     return (*sizes, elements) if elements > 1 or not sizes else tuple(sizes)
+
+
+CASES: tuple[Case, ...] = (
+    Case("pad", pad),
+    Case("pad_int64", pad_int64, references=(LITERT,)),
+    Case("padv2", padv2),
+    Case("concatenation", concatenation),
+    Case("reshape", reshape),
+    Case("squeeze", squeeze),
+    Case("expand_dims", expand_dims),
+)
