@@ -53,6 +53,7 @@ class Target:
     families: tuple[Family, ...]  # best first
     unicorn_cpu: str  # the suffix of Unicorn's UC_CPU_ARM_… or UC_CPU_RISCV32_…; empty: not in Unicorn
     qemu_cpu: str  # for machines that need -cpu; empty: the machine has its own
+    gcc_link_flags: tuple[str, ...] = ()  # where the link needs others than compiling does
 
 
 def _arm(name: str, features: str, gcc: str, zig: str, unicorn: str) -> Target:
@@ -140,6 +141,8 @@ TARGETS: tuple[Target, ...] = (
         families=(Family.RISCV_GCC, Family.ZIG),
         unicorn_cpu="ANY",
         qemu_cpu="rv32,f=off,d=off,a=off",
+        # with _zicsr GCC knows no 32-bit library and links the 64-bit one
+        gcc_link_flags=("-march=rv32imc", "-mabi=ilp32"),
     ),
     _xtensa("xtensa-lx6", "mul div fpu mac16 loop"),
     _xtensa("xtensa-lx7", "mul div fpu mac16 loop pie"),

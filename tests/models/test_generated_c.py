@@ -66,7 +66,7 @@ def test_no_symbol_outside_but_the_interface_and_memory_functions(model: str | P
     result = compiled(find(model))
     name = result.program.name
     write(result, tmp_path)
-    run("gcc", "-std=c99", "-O2", "-ffreestanding", "-c", f"{name}.c", f"{name}_weights.c", cwd=tmp_path)
+    run("gcc", "-std=c99", "-O2", "-fno-pic", "-ffreestanding", "-c", f"{name}.c", f"{name}_weights.c", cwd=tmp_path)
     constants = {constant.symbol for constant in result.program.constants}
     interface = {f"{name}_{function}" for function in ("input", "output", "run")}
     quantized = {f"{symbol}_quantized" for symbol in interface}

@@ -20,10 +20,11 @@ def is_input_edge(graph: Graph, node: Node) -> bool:
 
 
 def is_output_edge(graph: Graph, node: Node) -> bool:
-    """Whether the node makes a float graph output that nothing else reads."""
+    """Whether the node makes a float graph output, from a tensor computed at run time, that nothing else reads."""
     output = node.outputs[0]
     return (
         node.op.name == "DEQUANTIZE"
+        and not node.input(0).is_constant
         and output.index in {t.index for t in graph.outputs}
         and not any(t is not None and t.index == output.index for other in graph.nodes for t in other.inputs)
     )

@@ -49,4 +49,4 @@ def link_options(target: Target, toolchain: Toolchain, script: str, entry: str) 
     common = ("-T", script, "-Wl,--gc-sections", f"-Wl,--entry={entry}")
     if toolchain.family is Family.ZIG:
         return (*target.zig_flags, "-O2", *_ZIG, *common)
-    return (*target.gcc_flags, "-nostdlib", "-static", *common)
+    return (*(target.gcc_link_flags or target.gcc_flags), "-nostdlib", "-static", *common)
