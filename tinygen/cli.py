@@ -26,6 +26,7 @@ from tinygen.report import tables
 from tinygen.report.manifest import board_json, build_manifest, comparison_json, graph_json, op_json, tool_json
 from tinygen.report.progress import progress
 from tinygen.tflite import ModelFile, read
+from tinygen.validate import interpreters
 from tinygen.validate.run import Comparison, validate
 from tinygen.validate.saved import SavedRun, load_run, save_run
 from tinygen.version import VERSION
@@ -137,7 +138,7 @@ def ops(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """`tinygen doctor`"""
-    found = [*toolchain.survey(), *emulate.survey()]
+    found = [*toolchain.survey(), *emulate.survey(), *interpreters.survey()]
     if options.json:
         _print_json([tool_json(tool) for tool in found])
     else:
@@ -159,7 +160,9 @@ def _compile_model(model: ModelFile, options: argparse.Namespace, reference: Ref
 
 
 def _measure(compiled: Compiled) -> toolchain.CodeSize | None:
-    """Sizes by the compiler, or None where there is none."""
+    """Sizes by the compiler, or None where there is none, or nothing to read what it makes."""
+    if toolchain.elf_reader_version() is None:
+        return None
     try:
         found = toolchain.find_toolchain(compiled.board.target)
     except ToolError:
@@ -183,8 +186,10 @@ def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[s
 
 
 def _console() -> Console:
-    """Standard output; in a file or pipe wide enough that no table folds."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
+    """Standard output, as plain text: names from a model are no markup. In a pipe wide enough that no table folds."""
+    return Console(
+        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    )
 
 
 def _print_json(value: object) -> None:

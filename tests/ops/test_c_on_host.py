@@ -31,11 +31,16 @@ def variants(case: Case, graph: Graph) -> list[tuple[Reference, Sources]]:
     return list(texts.values())
 
 
-@pytest.fixture(params=["gcc", "clang"])
-def compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+COMPILERS = {"gcc": "apt install gcc", "clang": "apt install clang libclang-rt-dev"}
+
+
+@pytest.fixture(params=COMPILERS)
+def compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     path = shutil.which(request.param)
-    if path is None:
-        pytest.skip(f"{request.param} is not installed: apt install {request.param}")
+    sanitizers = [path or "", "-fsanitize=address,undefined", "-x", "c", "-", "-o", str(tmp_path / "probe")]
+    probe = "int main(void) { return 0; }"
+    if path is None or subprocess.run(sanitizers, input=probe, text=True, capture_output=True, check=False).returncode:
+        pytest.skip(f"{request.param} with its sanitizers is not installed: {COMPILERS[request.param]}")
     monkeypatch.setattr("tinygen.toolchain.firmware.find_host_compilers", lambda: ((path,),))
     return path
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 
 from tinygen.errors import EmulatorError
+from tinygen.toolchain.elf import open_elf
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,7 @@ class Image:
 def read_image(path: Path) -> Image:
     """Loads the parts of an ELF file that emulators need."""
     try:
-        with path.open("rb") as file:
-            elf: Any = ELFFile(file)
+        with open_elf(path) as elf:
             segments = tuple(
                 (segment["p_paddr"], segment.data())
                 for segment in elf.iter_segments()
@@ -67,5 +63,5 @@ def read_image(path: Path) -> Image:
                 function_names=tuple(f[2] for f in functions),
                 function_ends=tuple(f[1] for f in functions),
             )
-    except (ELFError, OSError) as error:
+    except OSError as error:
         raise EmulatorError(f"{path.name}: the firmware cannot be read: {error}.") from error

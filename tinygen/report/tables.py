@@ -51,7 +51,12 @@ def build_summary(compiled: Compiled, size: CodeSize | None, folder: str) -> Ren
         ("board", f"{board.name} ({board.title}), {board.target.name}"),
         ("arena", f"{plan.arena_bytes:,} of {board.ram_bytes:,} bytes of RAM (lower bound {plan.lower_bound_bytes:,})"),
         ("weights", kilobytes(compiled.program.weights_bytes)),
-        ("code", kilobytes(size.code_bytes) if size else "unknown: no compiler found, see `tinygen doctor`"),
+        (
+            "code",
+            kilobytes(size.code_bytes)
+            if size
+            else "unknown: no compiler found, or no pyelftools; see `tinygen doctor`",
+        ),
         ("flash", f"{flash:,} of {board.flash_bytes:,} bytes" if flash is not None else "-"),
         ("stack", kilobytes(size.stack_bytes if size else None)),
         ("files", f"{folder}: {', '.join(sorted(compiled.sources.files))}, manifest.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinygen.toolchain.elf import elf_reader_version
 from tinygen.toolchain.find import Tool, Toolchain, find_host_compilers, find_toolchain, survey
 from tinygen.toolchain.firmware import Firmware, Platform, board_platform, build_firmware
 from tinygen.toolchain.options import Build
@@ -16,6 +17,7 @@ __all__ = [
     "Toolchain",
     "board_platform",
     "build_firmware",
+    "elf_reader_version",
     "find_host_compilers",
     "find_toolchain",
     "measure",

@@ -15,6 +15,7 @@ from pathlib import Path
 from tinygen.errors import ToolError
 from tinygen.targets import Family, Target
 from tinygen.toolchain.cache import cache_dir
+from tinygen.toolchain.elf import INSTALL, elf_reader_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ def survey() -> tuple[Tool, ...]:
             install="apt install gcc, or pip install ziglang",
         )
     )
+    rows.append(Tool("pyelftools", elf_reader_version(), "", "measures code, finds functions in firmware", INSTALL))
     return tuple(rows)
 
 

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-
 from tinygen.resources import resource_path
 from tinygen.targets import Family, Target
+from tinygen.toolchain.elf import ALLOC, WRITE, open_elf
 from tinygen.toolchain.find import Toolchain
 from tinygen.toolchain.firmware import write_sources
 from tinygen.toolchain.options import compile_options, generated_options
@@ -56,11 +54,11 @@ def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Tool
 def section_bytes(path: Path) -> tuple[int, int]:
     """Allocated bytes of an object: read-only ones (code, constants) and writable ones."""
     fixed = writable = 0
-    with path.open("rb") as file:
-        for section in ELFFile(file).iter_sections():
-            if not section["sh_flags"] & SH_FLAGS.SHF_ALLOC or section["sh_type"] == "SHT_ARM_EXIDX":
+    with open_elf(path) as elf:
+        for section in elf.iter_sections():
+            if not section["sh_flags"] & ALLOC or section["sh_type"] == "SHT_ARM_EXIDX":
                 continue
-            if section["sh_flags"] & SH_FLAGS.SHF_WRITE:
+            if section["sh_flags"] & WRITE:
                 writable += section["sh_size"]
             else:
                 fixed += section["sh_size"]

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.relocation import RelocationSection
+from tinygen.toolchain.elf import ALLOC, EXECUTE, open_elf
 
 # Functions that generated C may call but does not contain. Their frames are the library's business; this bound holds
 # for ours and for libgcc's integer helpers on every target here (soft 64-bit division being the deepest).
@@ -51,8 +50,7 @@ def frames_from_su(path: Path) -> dict[str, Frame]:
 def frames_from_section(path: Path) -> dict[str, Frame]:
     """Frames from clang's .stack_sizes sections: an address (by relocation) and a ULEB128 size each."""
     frames: dict[str, Frame] = {}
-    with path.open("rb") as file:
-        elf: Any = ELFFile(file)
+    with open_elf(path) as elf:
         symbols = elf.get_section_by_name(".symtab")
         functions = _functions(elf)
         for relocations in _relocation_sections(elf):
@@ -73,8 +71,7 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
 
     An undefined symbol does not tell whether it is a function; what `data_path` defines is data.
     """
-    with path.open("rb") as file:
-        elf: Any = ELFFile(file)
+    with open_elf(path) as elf:
         functions = _functions(elf)
         edges = _edges(elf, functions)
     constants = _defined(data_path)
@@ -129,24 +126,23 @@ def _functions(elf: Any) -> dict[int, list[str]]:
 
 
 def _defined(path: Path) -> set[str]:
-    with path.open("rb") as file:
-        elf: Any = ELFFile(file)
+    with open_elf(path) as elf:
         symbols = elf.get_section_by_name(".symtab")
         return {symbol.name for symbol in symbols.iter_symbols() if symbol["st_shndx"] != "SHN_UNDEF"}
 
 
 def _relocation_sections(elf: Any) -> list[Any]:
-    return [s for s in elf.iter_sections() if isinstance(s, RelocationSection)]
+    return [s for s in elf.iter_sections() if s["sh_type"] in ("SHT_REL", "SHT_RELA")]
 
 
 def _edges(elf: Any, functions: dict[int, list[str]]) -> dict[int, set[int | str]]:
     """Section index → what its relocations refer to: function names, or indices of sections with constants."""
     symbols = elf.get_section_by_name(".symtab")
-    executable = {index for index, s in enumerate(elf.iter_sections()) if s["sh_flags"] & 4}
+    executable = {index for index, s in enumerate(elf.iter_sections()) if s["sh_flags"] & EXECUTE}
     edges: dict[int, set[int | str]] = {}
     for relocations in _relocation_sections(elf):
         source = relocations["sh_info"]
-        if not elf.get_section(source)["sh_flags"] & 2:  # debug data and the like
+        if not elf.get_section(source)["sh_flags"] & ALLOC:  # debug data and the like
             continue
         targets = edges.setdefault(source, set())
         for relocation in relocations.iter_relocations():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -18,9 +19,11 @@ import tinygen
 from tinygen.errors import ToolError
 from tinygen.ir import Array, Reference
 from tinygen.tflite import computed_tensors, repaired
+from tinygen.toolchain import Tool
 from tinygen.validate import child
 
 EXTRAS = {Reference.LITERT: "reference", Reference.TFLM: "tflm"}
+PACKAGES = {Reference.LITERT: ("ai-edge-litert", "tensorflow"), Reference.TFLM: ("tflite-micro",)}
 OTHER = {Reference.LITERT: Reference.TFLM, Reference.TFLM: Reference.LITERT}
 SHOWN_LINES = 5
 STARTUP_LOG = "log"
@@ -75,6 +78,30 @@ def run_many(jobs: Sequence[Job], reference: Reference, *, timeout_s: float) -> 
                 raise _missing(reference, log)
             (folder / f"{pending}.{child.CRASH}").write_text(_cause(code), encoding="utf-8")
         return [_outcome(folder, number, job, reference) for number, job in enumerate(jobs)]
+
+
+def survey() -> tuple[Tool, ...]:
+    """Both reference interpreters, found or not."""
+    rows = []
+    for reference, packages in PACKAGES.items():
+        versions = [(package, found) for package in packages if (found := _version(package))]
+        rows.append(
+            Tool(
+                name=f"{reference.value} reference",
+                version=versions[0][1] if versions else None,
+                path="",
+                purpose=f"says what is right: --reference {reference.value}",
+                install=f'pip install "tinygen[{EXTRAS[reference]}]"',
+            )
+        )
+    return tuple(rows)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _write_job(folder: Path, number: int, job: Job) -> None:
