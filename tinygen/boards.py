@@ -178,7 +178,7 @@ def load_board(name_or_path: str) -> Board:
     """The board of that name, or of the user's own TOML file when the argument is a path (`./mine.toml`)."""
     path = Path(name_or_path)
     if path.suffix == ".toml" or len(path.parts) > 1:
-        if not path.is_file():
+        if not _is_file(path):
             raise BoardError(
                 f"{name_or_path}: there is no such board file. Give a name from `tinygen boards` "
                 "or the path of a TOML file."
@@ -193,6 +193,13 @@ def load_board(name_or_path: str) -> Board:
         f"board {name_or_path!r} is unknown. {hint}Known boards: {', '.join(board_names())}. "
         "Your own board is a TOML file: --board ./mine.toml."
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a null character
+        return False
 
 
 def _parse(name: str, path: Path, place: str) -> Board:

@@ -13,6 +13,9 @@ from tinygen.passes.edges import is_input_edge, is_output_edge
 from tinygen.plan import Plan, View
 from tinygen.program import Constant, KernelInstance, Layer, Member, Operand, Port, Program, Value
 
+# Types without literals for each of their values (NaN) or without a name in C99's stdint.h.
+_STORED_AS = {DType.FLOAT32: DType.INT32, DType.BOOL: DType.UINT8}
+
 
 class _Constants:
     """Constants by content, so that equal arrays are stored once."""
@@ -125,7 +128,10 @@ def _operand(tensor: Tensor, plan: Plan, layer: int, constants: _Constants) -> O
     if tensor.data is None:
         return Operand(plan.views[tensor.index])
     view = View(0, tensor.row_bytes, tensor.rows, tensor.row_bytes)
-    return Operand(view, constants.add(f"layer_{layer}_operand_{tensor.index}", tensor.dtype.c_type, tensor.data))
+    # Kernels read constants through `const void *`: the bits may be declared as any type of the same size.
+    stored = _STORED_AS.get(tensor.dtype, tensor.dtype)
+    values = np.ascontiguousarray(tensor.data).reshape(-1).view(stored.numpy)
+    return Operand(view, constants.add(f"layer_{layer}_operand_{tensor.index}", stored.c_type, values))
 
 
 def _input_port(graph: Graph, plan: Plan, tensor: Tensor) -> Port:

@@ -44,8 +44,9 @@ def support_text(code: str) -> str:
     texts: dict[str, str] = {}
 
     def need(text: str) -> None:
+        code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
         for name in support_functions():
-            if name not in texts and re.search(rf"\b{name}\(", text):
+            if name not in texts and re.search(rf"\b{name}\(", code):
                 texts[name] = environment().get_template(f"support/{name}.c.j2").render()
                 need(texts[name])
                 chosen.append(name)

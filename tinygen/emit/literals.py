@@ -8,6 +8,7 @@ from tinygen.ir import Array
 from tinygen.program import Constant, Value
 
 INT32_MIN = -(2**31)
+INT64_MIN = -(2**63)
 LINE = 112
 
 
@@ -18,7 +19,9 @@ def literal(value: Value) -> str:
     if isinstance(value, float):
         return float_literal(value)
     # -2147483648 is a negated constant that does not fit an int
-    return "(-2147483647 - 1)" if value == INT32_MIN else str(int(value))
+    if value in (INT32_MIN, INT64_MIN):
+        return f"({int(value) + 1} - 1)"
+    return str(int(value))
 
 
 def float_literal(value: float) -> str:
@@ -31,7 +34,7 @@ def array_lines(values: Array) -> str:
     """The elements of a one-dimensional array, in lines of bounded length."""
     if values.dtype == np.float32:
         texts = [float_literal(v) for v in values.tolist()]
-    elif values.dtype == np.int32:
+    elif values.dtype in (np.int32, np.int64):
         texts = [literal(v) for v in values.tolist()]
     else:
         texts = [str(v) for v in values.tolist()]

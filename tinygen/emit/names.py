@@ -12,12 +12,19 @@ C_AND_CPP_KEYWORDS = frozenset(
     "static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename "
     "union unsigned using virtual void volatile wchar_t while xor xor_eq main".split()
 )
+# A file NAME.h must not stand before a header of the C library or of the compiler, nor before the firmware's own.
+HEADERS = frozenset(
+    "alloca assert complex ctype endian errno features fcntl fenv float inttypes iso646 limits locale malloc math "
+    "memory pthread sched search setjmp signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib "
+    "stdnoreturn string strings tgmath threads time uchar unistd wchar wctype".split()
+)
 LONGEST = 40
 
 
 def is_c_identifier(text: str) -> bool:
     """Whether the text can be the prefix of C and C++ names as it stands."""
-    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text, re.ASCII) is not None and text not in C_AND_CPP_KEYWORDS
+    reserved = text in C_AND_CPP_KEYWORDS or text.lower() in HEADERS or text.lower().startswith("tinygen_")
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text, re.ASCII) is not None and not reserved
 
 
 def c_identifier(text: str) -> str:

@@ -11,11 +11,13 @@ from tinygen.ir import DType, Graph, Node, Reference
 
 
 def is_input_edge(graph: Graph, node: Node) -> bool:
-    """Whether the node quantises a float graph input."""
+    """Whether the node quantises a float graph input that nothing else reads."""
     return (
         node.op.name == "QUANTIZE"
         and node.input(0).dtype is DType.FLOAT32
         and node.input(0).index in {t.index for t in graph.inputs}
+        and not any(t.index == node.input(0).index for t in graph.outputs)
+        and sum(t is not None and t.index == node.input(0).index for n in graph.nodes for t in n.inputs) == 1
     )
 
 

@@ -57,6 +57,8 @@ def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
     for step in plan.steps:
         node = graph.nodes[step.layer]
         kernel = schedule.kernels[step.layer]
+        if (step.row_begin, step.row_end) != (0, node.outputs[0].rows):
+            raise PlanError(f"{node.describe()} runs on a part of its rows, which this check does not know")
         if kernel is None:
             source = node.op.view_of(node)
             assert source is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tinygen.boards import Board
@@ -75,7 +76,7 @@ def comparison_json(comparison: Comparison) -> Json:
         "tensors_compared": totals.tensors_compared,
         "values_compared": totals.values_compared,
         "values_different": totals.values_different,
-        "largest_difference": totals.largest_difference,
+        "largest_difference": _number(totals.largest_difference),
         "first_difference": _difference_json(comparison.first_difference),
         "instructions_min": comparison.instructions_min,
         "instructions_max": comparison.instructions_max,
@@ -84,6 +85,11 @@ def comparison_json(comparison: Comparison) -> Json:
         "notes": [*compiled.model.notes, *comparison.notes],
         "equal": comparison.equal,
     }
+
+
+def _number(value: float) -> float | str:
+    """JSON has no NaN and no infinity: they become text."""
+    return value if math.isfinite(value) else str(value)
 
 
 def _difference_json(difference: Difference | None) -> Json | None:
@@ -95,8 +101,8 @@ def _difference_json(difference: Difference | None) -> Json | None:
         "op": difference.op,
         "tensor": difference.tensor,
         "element": list(difference.element),
-        "expected": difference.expected,
-        "found": difference.found,
+        "expected": _number(difference.expected),
+        "found": _number(difference.found),
     }
 
 

@@ -103,25 +103,26 @@ def find_family(family: Family) -> Toolchain | None:
         path = shutil.which(program)
         if path:
             command = (path, "cc") if family is Family.ZIG else (path,)
-            return _toolchain(family, command, "PATH")
+            if found := _toolchain(family, command, "PATH"):
+                return found
     for folder in platformio_packages(family):
         for program in _PROGRAMS[family]:
             path = shutil.which(program, path=str(folder / "bin"))
-            if path:
-                return _toolchain(family, (path,), "PlatformIO")
+            if path and (found := _toolchain(family, (path,), "PlatformIO")):
+                return found
     if family is Family.ZIG and importlib.util.find_spec("ziglang"):
         return _toolchain(family, (sys.executable, "-m", "ziglang", "cc"), "pip")
     return None
 
 
 def platformio_packages(family: Family) -> list[Path]:
-    """PlatformIO's package folders for a family, newest version last in the name first."""
+    """PlatformIO's package folders for a family, by the numbers in their names, the highest first."""
     core = Path(os.environ.get("PLATFORMIO_CORE_DIR") or Path("~/.platformio").expanduser())
     packages = Path(os.environ.get("PLATFORMIO_PACKAGES_DIR") or core / "packages")
     folders: list[Path] = []
     for pattern in _PLATFORMIO[family]:
-        folders += sorted(packages.glob(pattern), reverse=True)
-    return folders
+        folders += packages.glob(pattern)
+    return sorted(folders, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)], reverse=True)
 
 
 @cache

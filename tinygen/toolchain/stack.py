@@ -88,6 +88,8 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
         if frame is None or not frame.bounded or name in above:
             return None
         deepest = 0
+        if name in edges.get(section_of[name], ()):
+            return None  # it calls itself
         for callee in _reachable(section_of[name], edges):
             if callee == name or callee in constants:
                 continue  # its own address, from a jump table; true recursion comes back through another name

@@ -58,7 +58,8 @@ class _Tally:
         if not unequal.any():
             return
         self.different += int(unequal.sum())
-        distance = np.abs(wanted.astype(np.float64) - got.astype(np.float64))
+        with np.errstate(invalid="ignore"):  # ∞ − ∞
+            distance = np.abs(wanted.astype(np.float64) - got.astype(np.float64))
         self.largest = max(self.largest, float(np.nanmax(distance)) if not np.isnan(distance).all() else 0.0)
         if self.first is None:
             at = int(np.argmax(unequal))
@@ -73,21 +74,28 @@ def compare(graph: Graph, expected: Expected, validation: Run, release: Run) -> 
     """
     tally = _Tally()
     for number, (wanted, checked) in enumerate(zip(expected, validation.inferences, strict=True)):
-        rows_left = {
-            (layer, position): output.rows
+        shown = {
+            (layer, position): np.zeros(output.rows, np.int64)
             for layer, node in enumerate(graph.nodes)
             for position, output in enumerate(node.outputs)
         }
         for step in checked.steps:
-            node = graph.nodes[step.layer]
-            tensor = node.outputs[step.output]
+            place = step.layer, step.output
+            node = graph.nodes[step.layer] if place in shown else None
+            tensor = node.outputs[step.output] if node else None
+            if node is None or tensor is None or step.row_end > tensor.rows or step.row_bytes != tensor.row_bytes:
+                raise EmulatorError(
+                    f"inference {number}: a step showed rows {step.row_begin} to {step.row_end} of {step.row_bytes} "
+                    f"bytes of output {step.output} of layer {step.layer}, which do not exist. "
+                    "The firmware's memory was damaged."
+                )
             width = tensor.row_bytes // tensor.dtype.size_bytes
             begin, end = step.row_begin * width, step.row_end * width
             reference = wanted[tensor.index].reshape(-1)[begin:end]
             got = np.frombuffer(step.data, tensor.dtype.numpy.newbyteorder("<"))
             tally.add(number, step.layer, node.op.name, tensor, begin, reference, got)
-            rows_left[step.layer, step.output] -= step.row_end - step.row_begin
-        missing = [layer for (layer, _), rows in rows_left.items() if rows != 0]
+            shown[place][step.row_begin : step.row_end] += 1
+        missing = [layer for (layer, _), times in shown.items() if (times != 1).any()]
         if missing:
             raise EmulatorError(f"inference {number}: layer {missing[0]} did not show each of its rows once.")
         _compare_outputs(graph, tally, number, wanted, checked.outputs)

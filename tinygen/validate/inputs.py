@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -32,11 +33,14 @@ def load_inputs(graph: Graph, path: Path) -> tuple[Inference, ...]:
     name, shape, dtype or count does not fit.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise UsageError(f"{path}: this is a single array. Save it with np.savez(file, input=array).")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UsageError(f"{path}: this is a single array. Save it with np.savez(file, input=array).")
+        with archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, BadZipFile, EOFError) as error:
+        if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"{strangers[0]} is no array")
+    except (OSError, ValueError, BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read as an .npz file: {error}.") from error
     names = [tensor.name for tensor in graph.inputs]
     if len(set(names)) == len(names) and set(arrays) == set(names):

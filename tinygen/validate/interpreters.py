@@ -169,7 +169,8 @@ def _missing(reference: Reference, log: Path) -> ToolError:
 def _failure(reference: Reference, what: str, log: Path) -> ToolError:
     other = OTHER[reference].value
     return ToolError(
-        f"the reference interpreter {reference.value} failed on this model: {what}. Try --reference {other}."
+        f"the reference interpreter {reference.value} failed on this model: {what.rstrip('.')}. "
+        f"Try --reference {other}."
         f"{_last_lines(log)}"
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tinygen.compile import Compiled
 from tinygen.emulate import Emulator, Job, Run, find_emulator
+from tinygen.errors import UsageError
 from tinygen.ir import Array, Graph
 from tinygen.toolchain import Build, Platform, board_platform, build_firmware
 from tinygen.validate.compare import Difference, Totals, compare
@@ -78,6 +79,7 @@ def validate(
     if expected is None:
         progress("reference", 0, 1)
         expected = reference_tensors(compiled, inferences)
+    _check_arrays(graph, inferences, expected)
     job = Job(as_bytes(inferences), tuple(t.size_bytes for t in graph.outputs), EMULATION_TIMEOUT_S)
     with tempfile.TemporaryDirectory(prefix="tinygen-") as folder:
         validation, _ = _build_and_run(compiled, runner, Build.VALIDATION, Path(folder) / "validation", job, progress)
@@ -96,6 +98,23 @@ def validate(
         stack_bytes=max(stacks, default=None),
         notes=release.notes,
     )
+
+
+def _check_arrays(graph: Graph, inputs: Sequence[Inference], expected: Sequence[Mapping[int, Array]]) -> None:
+    """Raise UsageError when the caller's arrays are not what the model takes and makes."""
+    if len(inputs) != len(expected):
+        raise UsageError(f"validate: {len(inputs)} inferences, but {len(expected)} sets of expected tensors.")
+    made = {t.index: t for t in (*graph.outputs, *(t for node in graph.nodes for t in node.outputs))}
+    for number, (arrays, tensors) in enumerate(zip(inputs, expected, strict=True)):
+        if len(arrays) != len(graph.inputs):
+            raise UsageError(f"validate: inference {number} has {len(arrays)} arrays for {len(graph.inputs)} inputs.")
+        pairs = [*zip(graph.inputs, arrays, strict=True), *((t, tensors.get(index)) for index, t in made.items())]
+        for tensor, array in pairs:
+            if array is None or array.shape != tensor.shape or array.dtype != tensor.dtype.numpy:
+                found = "missing" if array is None else f"{array.dtype} {array.shape}"
+                raise UsageError(
+                    f"validate: inference {number}: tensor {tensor.name!r} must be {tensor.describe()}; {found}."
+                )
 
 
 def reference_tensors(compiled: Compiled, inputs: Sequence[Inference]) -> tuple[Mapping[int, Array], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tinygen.errors import UsageError
-from tinygen.ir import Array
+from tinygen.ir import Array, Reference
 from tinygen.validate.inputs import Inference
 
 FORMAT = 1
@@ -52,6 +53,9 @@ def load_run(path: Path) -> SavedRun:
         settings = json.loads(arrays.pop("settings").tobytes())
         if settings.pop("format") != FORMAT:
             raise ValueError("it has another format number")
+        if not isinstance(settings["name"], str):
+            raise ValueError("its name is no text")
+        Reference(settings["reference"])
         model = arrays.pop("model").tobytes()
         inputs = [arrays.pop(f"input_{i}") for i in range(sum(name.startswith("input_") for name in arrays))]
         tensors = {int(name.removeprefix("tensor_")): array for name, array in arrays.items()}
@@ -62,5 +66,7 @@ def load_run(path: Path) -> SavedRun:
             tuple(tuple(array[n] for array in inputs) for n in range(count)),
             tuple({index: array[n] for index, array in tensors.items()} for n in range(count)),
         )
-    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, BadZipFile, EOFError) as error:
+    except (OSError, ArithmeticError, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{path}: this is not a saved tinygen run: {error}.") from error
+    except (BadZipFile, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: this is not a saved tinygen run: {error}.") from error
