@@ -147,7 +147,7 @@ static void guard_check(void)
 
 #ifdef TINYGEN_VALIDATE
 /* The generated code calls this after every step; row r lies at base + (r % ring_rows) * row_stride. */
-void tinygen_validate_step(int32_t layer, int32_t output, const void *base, int32_t row_stride, int32_t ring_rows,
+void TINYGEN_VALIDATE_STEP(int32_t layer, int32_t output, const void *base, int32_t row_stride, int32_t ring_rows,
                            int32_t row_bytes, int32_t row_begin, int32_t row_end)
 {
     const uint32_t record[6] = {RECORD_STEP,         (uint32_t)layer,   (uint32_t)output,

@@ -28,7 +28,7 @@ typedef struct {
     mem_read_t mem_read;
     stop_t stop;
     uint64_t run_entry;
-    uint64_t hook_entry; /* of tinygen_validate_step; ~0 when there is none */
+    uint64_t hook_entry; /* of NAME_validate_step; ~0 when there is none */
     uint64_t limit;      /* instructions of one inference after which to stop */
     int32_t link_register;
     int32_t encoding;

@@ -19,9 +19,9 @@ void toy_run(void *arena);
 void *toy_input(void *arena, int32_t index);
 void *toy_output(void *arena, int32_t index);
 #ifdef TINYGEN_VALIDATE
-void tinygen_validate_step(int32_t layer, int32_t output, const void *base, int32_t row_stride, int32_t ring_rows,
+void toy_validate_step(int32_t layer, int32_t output, const void *base, int32_t row_stride, int32_t ring_rows,
                            int32_t row_bytes, int32_t row_begin, int32_t row_end);
-#define TOY_STEP(...) tinygen_validate_step(__VA_ARGS__)
+#define TOY_STEP(...) toy_validate_step(__VA_ARGS__)
 #else
 #define TOY_STEP(...) ((void)0)
 #endif

@@ -22,6 +22,7 @@ from tinygen.lower import lower
 from tinygen.plan import Step, plan
 from tinygen.tflite import ModelFile, read
 from tinygen.toolchain import Build, Platform, build_firmware
+from tinygen.validate.evaluate import evaluate
 from tinygen.validate.inputs import Inference, as_bytes, random_inputs
 
 NAME = "cases"
@@ -40,19 +41,6 @@ def model_of(case: Case, count: int) -> ModelFile:
 def inputs_of(graph: Graph) -> tuple[Inference, ...]:
     """Random inputs, then all −128, all 127, all zero point."""
     return random_inputs(graph, RANDOM_INPUTS, seed=1)
-
-
-def evaluate(graph: Graph, inputs: Inference, reference: Reference) -> dict[int, Array]:
-    """The output of every node by tensor index, in numpy."""
-    values: dict[int, Array] = {t.index: array for t, array in zip(graph.inputs, inputs, strict=True)}
-    for node in graph.nodes:
-        arguments = [None if t is None else values[t.index] if t.data is None else t.data for t in node.inputs]
-        for tensor, array in zip(node.outputs, node.op.reference(node, arguments, reference), strict=True):
-            assert array.shape == tensor.shape and array.dtype == tensor.dtype.numpy, (
-                f"{node.describe()}: {array.dtype}"
-            )
-            values[tensor.index] = array
-    return values
 
 
 def generate(graph: Graph, board: Board, reference: Reference) -> Sources:

@@ -143,7 +143,7 @@ class _Session:
             ) from error
 
     def _counter_settings(self) -> dict[str, int]:
-        hook = self.image.symbols.get("tinygen_validate_step")
+        hook = self.image.symbols.get(f"{self.firmware.name}_validate_step")
         return {
             "run_entry": self.image.symbol(f"{self.firmware.name}_run"),
             "hook_entry": counter.NO_ADDRESS if hook is None else hook & ~1,

@@ -108,6 +108,7 @@ def _write_model_header(files: Mapping[str, str], name: str, directory: Path) ->
         f"#define TINYGEN_RUN {name}_run",
         f"#define TINYGEN_INPUT {name}_input",
         f"#define TINYGEN_OUTPUT {name}_output",
+        f"#define TINYGEN_VALIDATE_STEP {name}_validate_step",
     ]
     counts = re.findall(rf"#define {re.escape(name.upper())}_(?:INPUTS|OUTPUTS) (\d+)", files[f"{name}.h"])
     lines.append(f"#define TINYGEN_MAX_TENSORS {max([16, *map(int, counts)])}u")

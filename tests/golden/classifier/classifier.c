@@ -26,7 +26,7 @@ typedef struct {
 
 #ifdef TINYGEN_VALIDATE
 #define TINYGEN_STEP(layer, output, base, row_stride, ring_rows, row_bytes, row_begin, row_end) \
-    tinygen_validate_step(layer, output, base, row_stride, ring_rows, row_bytes, row_begin, row_end)
+    classifier_validate_step(layer, output, base, row_stride, ring_rows, row_bytes, row_begin, row_end)
 #else
 #define TINYGEN_STEP(layer, output, base, row_stride, ring_rows, row_bytes, row_begin, row_end) ((void)0)
 #endif

@@ -67,8 +67,9 @@ void float_edges_run_quantized(void *arena);
  * Supplied by a validation build: rows row_begin to row_end - 1 of output `output` of layer `layer` were just written.
  * Row r starts at base + (r % ring_rows) * row_stride and is row_bytes long.
  */
-void tinygen_validate_step(int32_t layer, int32_t output, const void *base, int32_t row_stride, int32_t ring_rows,
-                           int32_t row_bytes, int32_t row_begin, int32_t row_end);
+void float_edges_validate_step(
+    int32_t layer, int32_t output, const void *base, int32_t row_stride, int32_t ring_rows,
+    int32_t row_bytes, int32_t row_begin, int32_t row_end);
 #endif
 
 #ifdef __cplusplus

@@ -1,0 +1,72 @@
+"""Test vectors that firmware carries inside: inputs, and the CRC-32 of every tensor that the reference makes of them."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygen.compile import Compiled
+from tinygen.emit.environment import environment
+from tinygen.errors import UsageError
+from tinygen.validate.evaluate import evaluate
+from tinygen.validate.inputs import as_bytes, random_inputs
+from tinygen.version import VERSION
+
+MOST_INFERENCES = 1000
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vectors:
+    """`inputs[i]` are the bytes of model input i, one array an inference; `expected` the CRCs of all outputs of all layers.
+
+    `expected` has one tuple an inference: the tensors in the order of layers, then of each layer's outputs.
+    """
+
+    inputs: tuple[tuple[Bytes, ...], ...]
+    expected: tuple[tuple[int, ...], ...]
+
+    @property
+    def inferences(self) -> int:
+        return len(self.expected)
+
+
+def make_vectors(compiled: Compiled, count: int, seed: int = 0) -> Vectors:
+    """`count` random inputs and what the numpy reference makes of them; no interpreter is needed.
+
+    The numpy reference of every operator is held against the interpreters by the project's own tests.
+    """
+    if not 1 <= count <= MOST_INFERENCES:
+        raise UsageError(f"--self-test {count}: between 1 and {MOST_INFERENCES} inputs can be embedded.")
+    graph = compiled.program.graph
+    inferences = random_inputs(graph, count, seed)[:count]
+    expected = []
+    for arrays in inferences:
+        values = evaluate(graph, arrays, compiled.options.reference)
+        made = [values[tensor.index] for node in graph.nodes for tensor in node.outputs]
+        expected.append(tuple(zlib.crc32(np.ascontiguousarray(a, a.dtype.newbyteorder("<")).tobytes()) for a in made))
+    raw = as_bytes(inferences)
+    inputs = tuple(tuple(np.frombuffer(data[i], np.uint8) for data in raw) for i in range(len(graph.inputs)))
+    return Vectors(inputs, tuple(expected))
+
+
+def selftest_sources(compiled: Compiled, vectors: Vectors) -> dict[str, str]:
+    """NAME_selftest.h and NAME_selftest.c, by file name: portable C that any project can call."""
+    name, nodes = compiled.program.name, compiled.program.graph.nodes
+    counts = [len(node.outputs) for node in nodes]
+    values = {
+        "name": name,
+        "macro": name.upper(),
+        "version": VERSION,
+        "vectors": vectors,
+        "layers": [node.op.name for node in nodes],
+        "first_tensors": [sum(counts[:layer]) for layer in range(len(nodes))],
+    }
+    return {
+        f"{name}_selftest{suffix}": environment().get_template(f"selftest/selftest{suffix}.j2").render(values)
+        for suffix in (".h", ".c")
+    }
