@@ -22,7 +22,6 @@ from tinygen.lower import lower
 from tinygen.plan import Step, plan
 from tinygen.tflite import ModelFile, read
 from tinygen.toolchain import Build, Platform, build_firmware
-from tinygen.validate.evaluate import evaluate
 from tinygen.validate.inputs import Inference, as_bytes, random_inputs
 
 NAME = "cases"

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.ops.cases import CASES, Case
-from tests.ops.harness import assert_equal, evaluate, generate, inputs_of, model_of, roomy, run_c
+from tests.ops.harness import assert_equal, generate, inputs_of, model_of, roomy, run_c
 from tinygen.boards import load_board
 from tinygen.emulate import find_emulator
 from tinygen.errors import ToolError
 from tinygen.toolchain import board_platform, find_toolchain
+from tinygen.validate.evaluate import evaluate
 
 BOARDS = ("nano33", "pico", "esp32c3")
 NODES = 40

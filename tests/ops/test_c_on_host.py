@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.ops.cases import CASES, Case
-from tests.ops.harness import assert_equal, evaluate, generate, inputs_of, model_of, run_c
+from tests.ops.harness import assert_equal, generate, inputs_of, model_of, run_c
 from tinygen.boards import load_board
 from tinygen.emit import Sources
 from tinygen.emulate import find_emulator
 from tinygen.ir import Graph, Reference
 from tinygen.toolchain import Platform
+from tinygen.validate.evaluate import evaluate
 
 CPP17 = ("-std=c++17", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror", "-fsyntax-only")
 BOARD = load_board("microbit")

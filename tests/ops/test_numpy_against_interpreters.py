@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.ops.cases import CASES, Case
-from tests.ops.harness import TIMEOUT_S, assert_equal, evaluate, inputs_of, model_of
+from tests.ops.harness import TIMEOUT_S, assert_equal, inputs_of, model_of
 from tinygen.ir import Reference
+from tinygen.validate.evaluate import evaluate
 from tinygen.validate.interpreters import run_reference
 
 ROWS = [pytest.param(case, r, id=f"{case.name}-{r.value}") for case in CASES for r in case.references]

@@ -1,4 +1,4 @@
-"""Test vectors that firmware carries inside: inputs, and the CRC-32 of every tensor that the reference makes of them."""
+"""Test vectors that firmware carries inside: inputs, and the CRC-32 of every tensor made of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
-    """`inputs[i]` are the bytes of model input i, one array an inference; `expected` the CRCs of all outputs of all layers.
+    """`inputs[i]` are the bytes of model input i, one array an inference; `expected` the CRCs of every layer's outputs.
 
     `expected` has one tuple an inference: the tensors in the order of layers, then of each layer's outputs.
     """
