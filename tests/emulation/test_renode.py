@@ -1,0 +1,103 @@
+"""How Renode is found, driven and believed, with a program in its place that plays its part."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.emulation import toy
+from tinygen.boards import load_board
+from tinygen.emulate import renode
+from tinygen.errors import EmulatorError, ToolError
+from tinygen.export.renode import platform_text
+from tinygen.toolchain import Build, Firmware, build_firmware, find_toolchain
+
+FAKE = """#!{python}
+import pathlib, sys, time
+if "--version" in sys.argv:
+    print("Renode, version {version}.12345 (abc-20260216)")
+    sys.exit()
+assert sys.argv[1:] == ["--disable-gui", "--console", "--plain", "run.resc"]
+assert pathlib.Path("selftest.elf").is_file() and pathlib.Path("nano33.repl").is_file()
+{body}
+"""
+PASS = 'pathlib.Path("console.txt").write_text("TINYGEN CYCLES toy 7\\r\\nTINYGEN PASS toy inputs=1 layers=2\\r\\n")'
+MARKS = 'print("[INFO] cpu: tinygen_mark_begin 1000"); print("[INFO] cpu: tinygen_mark_end 1550")'
+LINGER = "sys.stdout.flush(); time.sleep(60)"
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory: pytest.TempPathFactory) -> Firmware:
+    board = load_board("nano33")
+    try:
+        find_toolchain(board.target)
+    except ToolError as missing:
+        pytest.skip(str(missing))
+    return build_firmware(toy.FILES, toy.NAME, board, Build.RELEASE, tmp_path_factory.mktemp("toy"))
+
+
+def fake(folder: Path, *body: str, version: str = "1.16.1") -> Path:
+    """A program that says it is Renode and does what the body says."""
+    path = folder / "renode"
+    path.write_text(FAKE.format(python=sys.executable, version=version, body="\n".join(body)), encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def run(firmware: Firmware, program: Path, timeout_s: float = 20.0) -> renode.RenodeRun:
+    files = {"nano33.repl": platform_text(firmware.board)}
+    return renode.run_renode(firmware, files, program, program.parent / "run", timeout_s=timeout_s)
+
+
+def test_lines_and_instructions_are_read_and_renode_is_ended(firmware: Firmware, tmp_path: Path) -> None:
+    result = run(firmware, fake(tmp_path, MARKS, PASS, LINGER))
+    assert result.lines == ("TINYGEN CYCLES toy 7", "TINYGEN PASS toy inputs=1 layers=2")
+    assert result.instructions == 550
+    assert result.version == "1.16.1"
+
+
+def test_the_exit_code_is_not_believed(firmware: Firmware, tmp_path: Path) -> None:
+    with pytest.raises(EmulatorError, match=r"printed no result.*\n.*Parameters did not match"):
+        run(firmware, fake(tmp_path, 'print("Parameters did not match the signature")'))
+
+
+def test_an_access_outside_every_memory_is_an_error(firmware: Firmware, tmp_path: Path) -> None:
+    stray = 'print("[WARNING] sysbus: WriteDoubleWord to non existing peripheral at 0x40000000.")'
+    with pytest.raises(EmulatorError, match=r"nothing answers on board nano33.*0x40000000"):
+        run(firmware, fake(tmp_path, stray, PASS))
+
+
+def test_real_time_is_bounded(firmware: Firmware, tmp_path: Path) -> None:
+    with pytest.raises(EmulatorError, match=r"0\.5 real seconds"):
+        run(firmware, fake(tmp_path, LINGER), timeout_s=0.5)
+
+
+def test_a_renode_too_old_for_the_board_is_refused(firmware: Firmware, tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match=r"Renode 1\.13\.3 is too old for board nano33: 1\.14 is needed"):
+        run(firmware, fake(tmp_path, PASS, version="1.13.3"))
+
+
+def test_without_renode_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match="Renode is not installed: unpack the portable release"):
+        renode.find_renode()
+    with pytest.raises(ToolError, match="--renode /no/such: this is no program"):
+        renode.find_renode("/no/such")
+
+
+def test_renode_test_leads_to_renode_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = fake(tmp_path, PASS)
+    (tmp_path / "renode-test").write_text("#!/bin/sh\n")
+    (tmp_path / "renode-test").chmod(0o755)
+    assert renode.find_renode(str(tmp_path / "renode-test")) == program
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert renode.find_renode() == program
+
+
+def test_the_script_bounds_virtual_time_and_hooks_both_marks(firmware: Firmware) -> None:
+    lines = renode.batch_script(firmware).splitlines()
+    assert f'emulation RunFor "{renode.VIRTUAL_SECONDS}"' in lines
+    assert lines[-1] == "quit"
+    assert sum("AddHook" in line for line in lines) == 2
