@@ -23,8 +23,10 @@ from tinygen.ir import Reference
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
 from tinygen.report import tables
+from tinygen.report.demo import EXAMPLES, demo_summary
 from tinygen.report.manifest import board_json, build_manifest, comparison_json, graph_json, op_json, tool_json
 from tinygen.report.progress import progress
+from tinygen.resources import resource_path
 from tinygen.tflite import ModelFile, read
 from tinygen.validate import interpreters
 from tinygen.validate.run import Comparison, validate
@@ -33,6 +35,7 @@ from tinygen.version import VERSION
 
 DEFAULT_INPUTS = "16"
 INTERRUPTED = 130
+DEMO_INPUTS = 4
 WIDTH_WITHOUT_TERMINAL = 132
 
 
@@ -112,6 +115,17 @@ def inspect(options: argparse.Namespace) -> int:
         check_fit(compiled, compiled.program.weights_bytes)
         console.print(tables.fit_summary(compiled))
     return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """`tinygen demo`"""
+    model = read(resource_path("examples") / options.name / f"{options.name}.tflite")
+    compiled = compile_model(model, load_board(options.board))
+    size = _measure(compiled)
+    with progress(Console(stderr=True)) as show:
+        comparison = validate(compiled, inputs=DEMO_INPUTS, progress=show)
+    _console().print(demo_summary(EXAMPLES[options.name], compiled, size, comparison))
+    return 0 if comparison.equal else 1
 
 
 def boards(options: argparse.Namespace) -> int:
@@ -261,6 +275,10 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[as_json], help=text)
         command.add_argument("name", metavar="NAME", nargs="?")
         command.set_defaults(command=function)
+    command = commands.add_parser("demo", help="build and validate a model that comes with tinygen")
+    command.add_argument("name", metavar="NAME", nargs="?", choices=EXAMPLES, default="kws", help=", ".join(EXAMPLES))
+    command.add_argument("--board", default="nano33", help="default: nano33")
+    command.set_defaults(command=demo)
     command = commands.add_parser("doctor", parents=[as_json], help="what is installed, and how to get the rest")
     command.set_defaults(command=doctor)
     return parser

@@ -204,3 +204,11 @@ def test_square_brackets_are_text_and_no_markup(capsys: pytest.CaptureFixture[st
     assert main(["inspect", str(path), "--board", "nano33"]) == 0
     assert "[red]image[/red] :smile:" in capsys.readouterr().out
     assert main(["doctor"]) == 0
+
+
+def test_demo_builds_validates_and_says_where_to_go_in_twenty_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "gesture", "--board", "pico"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 20
+    assert any("all equal, bit for bit" in line for line in lines)
+    assert any("tinygen build model.tflite --board pico" in line for line in lines)
