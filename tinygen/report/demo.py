@@ -19,12 +19,12 @@ EXAMPLES = {
 
 def demo_summary(what: str, compiled: Compiled, size: CodeSize | None, comparison: Comparison) -> RenderableType:
     """What `demo` prints: the steps in the user's words, and where to go next."""
-    name, board, plan = compiled.program.graph.name, compiled.board, compiled.program.plan
+    graph, board, plan = compiled.program.graph, compiled.board, compiled.program.plan
     code = f"{size.code_bytes:,} bytes of code and {size.weights_bytes:,} of weights in flash" if size else "code"
     totals = comparison.totals
     milliseconds = (comparison.instructions_max or 0) / board.clock_hz * 1000
     lines = [
-        f"{name}: {what}. Trained by this project, {len(compiled.program.layers)} layers, {compiled.program.graph.macs:,} MACs.",
+        f"{graph.name}: {what}. Trained by this project, {len(graph.nodes)} layers, {graph.macs:,} MACs.",
         "",
         f"1. read      the .tflite file, {len(compiled.model.data):,} bytes, every offset and shape checked",
         f"2. plan      {plan.arena_bytes:,} bytes of RAM for all tensors; no plan can need less than "

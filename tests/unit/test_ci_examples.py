@@ -1,0 +1,28 @@
+"""The CI snippets are YAML, and the commands in them are tinygen's."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tinygen.cli import _parser
+
+FOLDER = Path(__file__).parents[2] / "examples" / "ci"
+FILES = sorted(path.name for path in FOLDER.iterdir())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_snippet_is_yaml(name: str) -> None:
+    yaml = pytest.importorskip("yaml", reason='pip install "tinygen[dev]"')
+    assert yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_its_commands_are_understood(name: str) -> None:
+    commands = re.findall(r"tinygen (?:build|validate) .*", (FOLDER / name).read_text(encoding="utf-8"))
+    assert commands
+    for command in commands:
+        _parser().parse_args(shlex.split(command)[1:])
