@@ -210,7 +210,7 @@ def test_a_model_named_like_a_header_of_c_compiles(name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["1st", "a-b", "a\n", "int", "é", ""])
 def test_a_name_that_the_user_gives_is_taken_as_it_is_or_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="not a C identifier"):
+    with pytest.raises(UsageError, match="is no C identifier"):
         compiled(small_model("x"), prefix=name)
     assert compiled(small_model("x"), prefix="My_Net2").sources.name == "My_Net2"
 
