@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import sys
@@ -277,7 +278,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--name", help="the --name that the model was built with")
     command.add_argument("--port", metavar="PORT", help="read a real board's self-test from this serial port instead")
     command.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="how long to wait at the port (default: 60)"
+        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="how long to wait at the port (default: 60)"
     )
     command.set_defaults(command=validate_command)
 
@@ -298,6 +299,17 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("doctor", parents=[as_json], help="what is installed, and how to get the rest")
     command.set_defaults(command=doctor)
     return parser
+
+
+def _seconds(text: str) -> float:
+    """A time that comes to an end."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 60")
+    return seconds
 
 
 def _size(text: str) -> int:
