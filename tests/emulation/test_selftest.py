@@ -154,12 +154,14 @@ def flip(firmware: Firmware, symbol: str, at: int, bit: int, folder: Path) -> Fi
     return Firmware(path, firmware.board, firmware.build, firmware.toolchain, firmware.name, firmware.platform)
 
 
-@pytest.mark.parametrize(("layer", "op"), [(0, "CONV_2D"), (1, "DEPTHWISE_CONV_2D"), (4, "FULLY_CONNECTED")])
+@pytest.mark.parametrize(
+    ("layer", "op", "at"), [(0, "CONV_2D", 4), (1, "DEPTHWISE_CONV_2D", 13), (4, "FULLY_CONNECTED", 4)]
+)
 @pytest.mark.parametrize(("name", "emulator"), SOME_RUNS)
 def test_one_flipped_bit_of_a_weight_fails_in_its_layer(  # type: ignore[no-untyped-def]
-    name: str, emulator: str, layer: int, op: str, firmwares, tmp_path: Path
+    name: str, emulator: str, layer: int, op: str, at: int, firmwares, tmp_path: Path
 ) -> None:
-    result = run(flip(firmwares(name), f"{NAME}_layer_{layer}_weights", 4, 6, tmp_path), emulator)
+    result = run(flip(firmwares(name), f"{NAME}_layer_{layer}_weights", at, 6, tmp_path), emulator)
     assert not result.passed
     assert re.fullmatch(
         rf"TINYGEN DIFFER {NAME} input=0 layer={layer} op={op} crc=[0-9a-f]{{8}} expected=[0-9a-f]{{8}}",
@@ -171,8 +173,8 @@ def test_one_flipped_bit_of_a_weight_fails_in_its_layer(  # type: ignore[no-unty
     assert min(layers) == layer
 
 
-STRAY = "*(volatile int32_t *)(uintptr_t)0x7f000004u = 1;"
-FAULTS = {"stray write": (STRAY, "7f000004"), "illegal instruction": ("__builtin_trap();", None)}
+STRAY = "*(volatile int32_t *)(uintptr_t)0xf0000004u = 1;"
+FAULTS = {"stray write": (STRAY, "f0000004"), "illegal instruction": ("__builtin_trap();", None)}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -242,8 +244,8 @@ def test_the_host_runs_no_self_test(firmwares) -> None:  # type: ignore[no-untyp
 def test_lines_are_found_in_noise_whatever_the_pieces(piece: int) -> None:
     data = (
         b"\xff\x00ESP-ROM:esp32c3\r\nGEN PASS kws inputs=1\r\n\x80TINYGEN DIFFER kws input=0 layer=3\r\n"
-        b"TINYGEN PASS other inputs=1 layers=9\r\nTINYGEN CYCLES kws 77\r\nTINYGEN FAIL kws inputs=1 layers=6 different=1\r\n"
-        b"TINYGEN PASS kws inputs=1 layers=6\r\n"
+        b"TINYGEN PASS other inputs=1 layers=9\r\nTINYGEN CYCLES kws 77\r\n"
+        b"TINYGEN FAIL kws inputs=1 layers=6 different=1\r\nTINYGEN PASS kws inputs=1 layers=6\r\n"
     )
     transcript = Transcript("kws")
     for at in range(0, len(data), piece):
