@@ -173,14 +173,14 @@ def test_one_flipped_bit_of_a_weight_fails_in_its_layer(  # type: ignore[no-unty
     assert min(layers) == layer
 
 
-STRAY = "*(volatile int32_t *)(uintptr_t)0xf0000004u = 1;"
-FAULTS = {"stray write": (STRAY, "f0000004"), "illegal instruction": ("__builtin_trap();", None)}
+FAULTS = {"stray write": "*(volatile int32_t *)(uintptr_t)0x{}u = 1;", "illegal instruction": "__builtin_trap();"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("name", "emulator"), SOME_RUNS)
 def test_a_fault_prints_fail_with_cause_and_place(name: str, emulator: str, fault: str, tmp_path: Path) -> None:
-    statement, address = FAULTS[fault]
+    nowhere = "7f000004" if name == "microbit" else "f0000004"  # no memory of any of QEMU's machines
+    statement = FAULTS[fault].format(nowhere)
     board = load_board(name)
     chosen(board, "gcc")
     firmware = build_selftest(toy.selftest_files(toy.broken(statement)), toy.NAME, board, tmp_path)
@@ -190,8 +190,8 @@ def test_a_fault_prints_fail_with_cause_and_place(name: str, emulator: str, faul
     assert found, result.lines
     assert read_image(firmware.elf).function_at(int(found[2], 16)) == "toy_run"
     assert int(found[1], 16) in ((2, 3, 5, 7) if name in ("esp32c3", "riscv-virt") else (3, 4, 5, 6))
-    if address and name != "microbit":  # Armv6-M tells no address
-        assert found[3] == address
+    if fault == "stray write" and name != "microbit":  # Armv6-M tells no address
+        assert found[3] == nowhere
 
 
 @pytest.mark.parametrize(("name", "emulator"), [("nano33", "unicorn"), ("mps2-an386", "qemu")])
