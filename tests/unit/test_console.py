@@ -15,7 +15,7 @@ from tinygen.errors import BoardError, ToolError
 from tinygen.targets import Architecture
 from tinygen.toolchain import build_selftest
 from tinygen.toolchain.board_header import NRF_UART_BAUDRATES, NRF_UARTE_BAUDRATES, board_header
-from tinygen.toolchain.selftest import selftest_sources
+from tinygen.toolchain.selftest import firmware_files
 
 IN_RAM = -1  # the address of the line that DMA fetches
 LINE = b"TINYGEN PASS toy inputs=1 layers=2\r\n"
@@ -208,7 +208,7 @@ def test_every_source_of_a_boards_self_test_exists(name: str) -> None:
     board = load_board(name)
     if board.target.architecture is Architecture.XTENSA:
         return
-    for source in selftest_sources(board):
+    for source in firmware_files(board):
         assert (ROOT / "firmware" / source).is_file()
 
 

@@ -84,7 +84,8 @@ class UnicornSelfTest:
                     continue
                 self._problem = self._problem or str(error)
             break
-        if self._problem or not self.transcript.finished:
+        halted = until == counter.NO_ADDRESS or self.core.read("pc") & ~1 == until
+        if self._problem or not self.transcript.finished or not halted:
             raise self._error(timeout_s)
         return self.transcript.result(self.counter.instructions if self.counter else None)
 
