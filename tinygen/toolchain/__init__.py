@@ -6,6 +6,7 @@ from tinygen.toolchain.elf import elf_reader_version
 from tinygen.toolchain.find import Tool, Toolchain, find_host_compilers, find_toolchain, survey
 from tinygen.toolchain.firmware import Firmware, Platform, board_platform, build_firmware
 from tinygen.toolchain.options import Build
+from tinygen.toolchain.selftest import build_selftest
 from tinygen.toolchain.sizes import CodeSize, measure
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Toolchain",
     "board_platform",
     "build_firmware",
+    "build_selftest",
     "elf_reader_version",
     "find_host_compilers",
     "find_toolchain",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -26,6 +26,7 @@ class Platform(Enum):
     BOARD = "board"  # the board's own addresses, semihosting: Unicorn and QEMU
     XTENSA_SIM = "xtensa-sim"  # QEMU's sim machine, simcalls
     HOST = "host"  # a native program under the sanitizers
+    SELF_TEST = "self-test"  # the board's own addresses and console, vectors inside: emulators and the real board
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,19 @@ def build_firmware(
     if platform is not board_platform(board):
         raise ToolError(f"firmware: board {board.name} cannot be built for {platform.value}.")
     toolchain = toolchain or find_toolchain(board.target)
-    objects = _compile(name, board, build, directory, toolchain)
+    objects = compile_objects(
+        board,
+        directory,
+        toolchain,
+        generated=(name, f"{name}_weights"),
+        sources=_SOURCES[board.target.architecture],
+        define=(VALIDATE,) if build is Build.VALIDATION else (),
+    )
+    return Firmware(link(objects, board, directory, toolchain), board, build, toolchain.name, name, platform)
+
+
+def link(objects: Sequence[str], board: Board, directory: Path, toolchain: Toolchain) -> Path:
+    """Links objects at the board's addresses; the ELF file."""
     script = directory / "link.ld"
     script.write_text(linker_script(board), encoding="utf-8")
     options = link_options(board.target, toolchain, script.name, _ENTRY[board.target.architecture])
@@ -87,12 +100,14 @@ def build_firmware(
         call((*toolchain.command, *options, *objects, *support, "-o", "firmware.elf"), directory)
     except ToolError as error:
         raise _explain_link(error, board) from error
-    return Firmware(directory / "firmware.elf", board, build, toolchain.name, name, platform)
+    return directory / "firmware.elf"
 
 
-def write_sources(files: Mapping[str, str], name: str, directory: Path) -> None:
-    """Writes the generated files; all three must be there."""
-    for suffix in (".h", ".c", "_weights.c"):
+def write_sources(
+    files: Mapping[str, str], name: str, directory: Path, *, required: Sequence[str] = (".h", ".c", "_weights.c")
+) -> None:
+    """Writes the generated files; those that end in `required` must be there."""
+    for suffix in required:
         if f"{name}{suffix}" not in files:
             raise ValueError(f"{name}{suffix} is missing among the generated files {sorted(files)}")
     directory.mkdir(parents=True, exist_ok=True)
@@ -117,17 +132,25 @@ def _write_model_header(files: Mapping[str, str], name: str, directory: Path) ->
     (directory / "tinygen_model.h").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _compile(name: str, board: Board, build: Build, directory: Path, toolchain: Toolchain) -> list[str]:
+def compile_objects(
+    board: Board,
+    directory: Path,
+    toolchain: Toolchain,
+    *,
+    generated: Sequence[str],
+    sources: Sequence[str],
+    define: Sequence[str],
+) -> list[str]:
+    """Compiles generated C (stems of files in `directory`) and `sources` of `firmware/`; the names of the objects."""
     firmware = resource_path("firmware")
     base = (*toolchain.command, *compile_options(board.target, toolchain), "-c")
     # -idirafter: our string.h is found only where the compiler has none of its own.
     includes = ("-I", ".", "-I", str(firmware), "-idirafter", str(firmware / "include"))
-    define = (VALIDATE,) if build is Build.VALIDATION else ()
     commands, objects = [], []
-    for stem in (name, f"{name}_weights"):
+    for stem in generated:
         commands.append((*base, *generated_options(toolchain), *define, *includes, f"{stem}.c", "-o", f"{stem}.o"))
         objects.append(f"{stem}.o")
-    for source in _SOURCES[board.target.architecture]:
+    for source in sources:
         target = f"tinygen_{Path(source).stem}.o"
         # memory.c is what kernels call; turning its loops into calls of itself must be forbidden.
         level = (*KERNELS, "-fno-builtin", *_no_loop_calls(toolchain)) if source == "memory.c" else GLUE
