@@ -26,14 +26,14 @@ COMPILERS = {
 def cmake(folder: Path, *arguments: str, flags: str = "") -> str:
     """`cmake ...` or, with ctest as the first word, `ctest ...` in a folder; what it printed."""
     program = "ctest" if arguments[0] == "ctest" else "cmake"
-    beside = Path(sys.executable).parent / program  # of `pip install cmake`
-    found = str(beside) if beside.exists() else shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is missing: pip install cmake")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # first what pip installed
+    found = shutil.which(program, path=path)
+    if found is None or shutil.which("ninja", path=path) is None:
+        pytest.skip(f"{program} or ninja is missing: pip install cmake ninja")
     if shutil.which("cc") is None:
         pytest.skip("a native C compiler is missing: apt install gcc")
     words = arguments[1:] if program == "ctest" else arguments
-    environment = {**os.environ, "CMAKE_GENERATOR": "Unix Makefiles", "CFLAGS": flags}
+    environment = {**os.environ, "PATH": path, "CMAKE_GENERATOR": "Ninja", "CFLAGS": flags}
     done = subprocess.run(
         [found, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )

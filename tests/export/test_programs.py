@@ -10,6 +10,9 @@ import pytest
 
 from tests.export.projects import GESTURE, KWS, bundle
 from tests.support.paths import ROOT
+from tests.support.platformio.install import HERE
+from tinygen import load_board
+from tinygen.boards import board_names
 from tinygen.export import ProjectKind, export_project, write_folder
 
 # Signatures as in ESP-IDF 5 (esp_cpu.h, esp_timer.h, FreeRTOS) and Zephyr 4 (kernel.h, sys/printk.h).
@@ -76,3 +79,29 @@ def test_the_espidf_program_of_platformio_compiles(tmp_path: Path) -> None:
     includes = ["src", "lib/kws/include", "lib/gesture/include"]
     check_syntax(folder, ESP_IDF, ["src/main.c"], includes)
     check_syntax(folder, ESP_IDF, ["examples/app.c"], includes)
+
+
+@pytest.mark.parametrize("board", [name for name in board_names() if load_board(name).project.platformio_platform])
+def test_the_programs_of_every_platformio_board_compile(board: str, tmp_path: Path) -> None:
+    """The kws project does not fit the smallest board beside its core, so gesture alone is exported."""
+    files = export_project(ProjectKind.PLATFORMIO, bundle(board, GESTURE))
+    write_folder(tmp_path / "pio", {**files, "manifest.json": '{"tinygen": "0", "files": []}\n'})
+    if shutil.which("arm-none-eabi-g++") is None:
+        pytest.skip("arm-none-eabi-g++ is missing: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    programs = [path for path in files if path.startswith(("src/", "examples/")) and not path.endswith(".h")]
+    assert len(programs) == 3
+    for path in programs:
+        compiler = (
+            ["arm-none-eabi-g++", "-std=gnu++14"] if path.endswith(".cpp") else ["arm-none-eabi-gcc", "-std=gnu11"]
+        )
+        includes = [f"-I{HERE / 'core'}", f"-I{tmp_path / 'pio/src'}", f"-I{tmp_path / 'pio/lib/gesture/include'}"]
+        command = [*compiler, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *includes, str(tmp_path / "pio" / path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_riscv_board_of_espressif_is_not_asked_for_a_counter_that_it_lacks() -> None:
+    files = export_project(ProjectKind.PLATFORMIO, bundle("esp32c3", GESTURE))
+    assert "ESP.getCycleCount()" in files["src/main.cpp"] and "mcycle" not in files["src/main.cpp"]
+    assert "mcycle" not in export_project(ProjectKind.ZEPHYR, bundle("esp32c3", GESTURE))["samples/selftest/src/main.c"]
+    assert "mcycle" in export_project(ProjectKind.ZEPHYR, bundle("riscv-virt", GESTURE))["samples/selftest/src/main.c"]

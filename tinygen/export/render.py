@@ -62,9 +62,15 @@ def cycle_counter(board: Board) -> str:
         return "ccount"
     if target.architecture is Architecture.RISCV32:
         # Espressif's RISC-V cores have a counter of their own instead of mcycle; their SDK reads it
-        return "none" if board.project.esp_idf_target else "mcycle"
+        return "none" if is_espressif(board) else "mcycle"
     # Arm cores with the 32 x 32 -> 64 bit multiply are of the main line, which has the DWT
     return "dwt" if "mul" in target.features else "none"
+
+
+def is_espressif(board: Board) -> bool:
+    """Whether the board's SDK is Espressif's, which reads the core's cycles by a function of its own."""
+    ids = board.project
+    return bool(ids.esp_idf_target) or ids.platformio_platform == "espressif32" or ids.arduino_fqbn.startswith("esp32:")
 
 
 def render(template: str, bundle: Bundle, **more: Any) -> str:
@@ -85,7 +91,7 @@ def render(template: str, bundle: Bundle, **more: Any) -> str:
         "project": bundle.name,
         "inferences": bundle.inferences,
         "checked": (),
-        "is_esp": bool(board.project.esp_idf_target),
+        "is_esp": is_espressif(board),
         "board_file": file_name(board.name),
         "version": VERSION,
         "release": release(),
