@@ -83,7 +83,6 @@ def test_the_espidf_program_of_platformio_compiles(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("board", [name for name in board_names() if load_board(name).project.platformio_platform])
 def test_the_programs_of_every_platformio_board_compile(board: str, tmp_path: Path) -> None:
-    """The kws project does not fit the smallest board beside its core, so gesture alone is exported."""
     files = export_project(ProjectKind.PLATFORMIO, bundle(board, GESTURE))
     write_folder(tmp_path / "pio", {**files, "manifest.json": '{"tinygen": "0", "files": []}\n'})
     if shutil.which("arm-none-eabi-g++") is None:
