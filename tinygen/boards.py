@@ -105,6 +105,7 @@ class ProjectIds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platformio_platform: str = ""
     platformio_board: str = ""
     platformio_framework: str = ""
+    platformio_flags: tuple[str, ...] = ()  # build flags that the board's file there lacks
     arduino_fqbn: str = ""
     esp_idf_target: str = ""
     zephyr_board: str = ""

@@ -18,8 +18,17 @@ from tinygen import emulate, toolchain
 from tinygen.boards import Board, board_names, load_board
 from tinygen.compile import Compiled, Optimize, Options, compile_model
 from tinygen.errors import TinygenError, ToolError, UsageError
-from tinygen.export import MANIFEST, write_folder
-from tinygen.fit import check_fit
+from tinygen.export import (
+    MANIFEST,
+    Bundle,
+    ProjectKind,
+    default_kind,
+    export_project,
+    next_command,
+    write_folder,
+)
+from tinygen.export.render import file_name
+from tinygen.fit import check_fit, check_fit_together
 from tinygen.ir import Reference
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
@@ -31,6 +40,7 @@ from tinygen.report.manifest import (
     comparison_json,
     graph_json,
     op_json,
+    project_manifest,
     selftest_json,
     tool_json,
 )
@@ -40,11 +50,13 @@ from tinygen.tflite import ModelFile, read
 from tinygen.validate import interpreters, port
 from tinygen.validate.run import Comparison, validate
 from tinygen.validate.saved import SavedRun, load_run, save_run
+from tinygen.validate.vectors import make_vectors, selftest_sources
 from tinygen.version import VERSION
 
 DEFAULT_INPUTS = "16"
 INTERRUPTED = 130
 DEMO_INPUTS = 4
+NO_PLATFORMIO = "(the board has no PlatformIO ids)"
 WIDTH_WITHOUT_TERMINAL = 132
 
 
@@ -67,17 +79,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build(options: argparse.Namespace) -> int:
     """`tinygen build`"""
-    compiled = _compile(options)
-    size = _measure(compiled)
-    flash = size.code_bytes + size.weights_bytes if size else compiled.program.weights_bytes
-    check_fit(compiled, flash, max_ram_bytes=options.max_ram, max_flash_bytes=options.max_flash)
-    folder = Path(options.output or f"{compiled.program.name}_{compiled.board.name}")
-    manifest = build_manifest(compiled, size)
-    write_folder(folder, {**compiled.sources.files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
+    models = _compile_all(options)
+    board = models[0].board
+    kind = ProjectKind(options.export) if options.export else default_kind(board)
+    sizes = [_measure(compiled) for compiled in models]
+    selftests = [selftest_sources(model, make_vectors(model, options.self_test)) for model in models]
+    bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, options.self_test)
+    check_fit_together(
+        models,
+        [s.code_bytes + s.weights_bytes if s else m.program.weights_bytes for m, s in zip(models, sizes, strict=True)],
+        bundle.arena_bytes,
+        max_ram_bytes=options.max_ram,
+        max_flash_bytes=options.max_flash,
+    )
+    files = export_project(kind, bundle)
+    manifest = project_manifest(bundle, kind, sizes, files)
+    folder = options.output or f"{bundle.name}_{file_name(board.name)}"
+    write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
     if options.json:
         _print_json(manifest)
     else:
-        _console().print(tables.build_summary(compiled, size, str(folder)))
+        check = shlex.join(["tinygen", "validate", options.models[0], "--board", options.board])
+        commands = [("next", next_command(kind, bundle, folder)), ("and", check)]
+        label = kind.value if options.export or kind is ProjectKind.PLATFORMIO else f"{kind.value} {NO_PLATFORMIO}"
+        _console().print(tables.build_summary(bundle, sizes, folder, label, commands))
     return 0
 
 
@@ -190,6 +215,25 @@ def _validate_port(options: argparse.Namespace) -> int:
     return 0 if result.passed else 1
 
 
+def _compile_all(options: argparse.Namespace) -> list[Compiled]:
+    """The models of `build`, each with its --name where names are given."""
+    names: list[str | None] = list(options.name or [None] * len(options.models))
+    if len(names) != len(options.models):
+        raise UsageError(
+            f"--name was given {len(names)} times for {len(options.models)} models. Give it once for each model, in "
+            "their order, or leave it out: then the files' names count."
+        )
+    board, chosen = load_board(options.board), _options(options, Reference(options.reference))
+    return [
+        compile_model(read(path), board, replace(chosen, name=name))
+        for path, name in zip(options.models, names, strict=True)
+    ]
+
+
+def _options(options: argparse.Namespace, reference: Reference) -> Options:
+    return Options(reference=reference, optimize=Optimize(options.optimize))
+
+
 def _compile(options: argparse.Namespace) -> Compiled:
     if options.model is None:
         raise UsageError("validate: a model is missing. Give a .tflite file, or --replay FILE.")
@@ -197,10 +241,7 @@ def _compile(options: argparse.Namespace) -> Compiled:
 
 
 def _compile_model(model: ModelFile, options: argparse.Namespace, reference: Reference) -> Compiled:
-    chosen = Options(reference=reference, optimize=Optimize(options.optimize))
-    if getattr(options, "name", None):
-        chosen = replace(chosen, name=options.name)
-    return compile_model(model, load_board(options.board), chosen)
+    return compile_model(model, load_board(options.board), _options(options, reference))
 
 
 def _measure(compiled: Compiled) -> toolchain.CodeSize | None:
@@ -265,10 +306,23 @@ def _parser() -> argparse.ArgumentParser:
     board = argparse.ArgumentParser(add_help=False)
     board.add_argument("--board", required=True, help="a name from `tinygen boards`, or your own TOML file")
 
-    command = commands.add_parser("build", parents=[board, compiling, as_json], help="write C for a board")
-    command.add_argument("model", metavar="MODEL", help="an int8 .tflite file")
+    command = commands.add_parser("build", parents=[board, compiling, as_json], help="write a project for a board")
+    command.add_argument("models", metavar="MODEL", nargs="+", help="an int8 .tflite file; several go into one project")
     command.add_argument("-o", "--output", metavar="DIR", help="the folder to write (default: NAME_BOARD)")
-    command.add_argument("--name", help="the prefix of all C names (default: from the file's name)")
+    command.add_argument(
+        "--name", action="append", help="the prefix of all C names (default: from the file's name); one for each MODEL"
+    )
+    command.add_argument(
+        "--export",
+        choices=[kind.value for kind in ProjectKind],
+        help="the build system (default: platformio, or cmake where the board has no PlatformIO ids)",
+    )
+    command.add_argument(
+        "--self-test", type=int, default=1, metavar="N", help="how many inputs the self-test embeds (default: 1)"
+    )
+    command.add_argument(
+        "--shared-arena", action="store_true", help="one arena for several models, which then take turns"
+    )
     command.add_argument("--max-ram", type=_size, metavar="BYTES", help="fail when the arena is larger")
     command.add_argument("--max-flash", type=_size, metavar="BYTES", help="fail when weights and code are larger")
     command.set_defaults(command=build)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.errors import DoesNotFitError
@@ -45,6 +47,46 @@ def check_fit(
             raise DoesNotFitError(
                 f"{place}needs {flash_needed_bytes:,} bytes of flash, {label} {has:,}. "
                 f"The layers with the most constants: {names}. {_hint(board)}"
+            )
+
+
+def check_fit_together(
+    models: Sequence[Compiled],
+    flash_needed_bytes: Sequence[int],
+    arena_bytes: int,
+    *,
+    max_ram_bytes: int | None = None,
+    max_flash_bytes: int | None = None,
+) -> None:
+    """The same for several models in one firmware: each alone, then all together.
+
+    `arena_bytes` is what their arenas take together: the sum, or the largest where they share one.
+    """
+    if len(models) == 1:
+        check_fit(models[0], flash_needed_bytes[0], max_ram_bytes=max_ram_bytes, max_flash_bytes=max_flash_bytes)
+        return
+    for model, flash in zip(models, flash_needed_bytes, strict=True):
+        check_fit(model, flash, max_ram_bytes=max_ram_bytes, max_flash_bytes=max_flash_bytes)
+    board, flash_bytes = models[0].board, sum(flash_needed_bytes)
+    arenas = ", ".join(f"{m.program.name} {m.program.plan.arena_bytes:,}" for m in models)
+    hint = "Models that take turns can share one arena: --shared-arena. " + _hint(board)
+    if max_ram_bytes is not None and arena_bytes > max_ram_bytes:
+        raise DoesNotFitError(
+            f"{len(models)} models: the arenas need {arena_bytes:,} bytes ({arenas}), --max-ram allows "
+            f"{max_ram_bytes:,}. {hint}"
+        )
+    if arena_bytes + board.stack_bytes > board.ram_bytes:
+        raise DoesNotFitError(
+            f"{len(models)} models: they do not fit the RAM of board {board.name} together: they need "
+            f"{arena_bytes + board.stack_bytes:,} bytes (arenas {arenas}; stack {board.stack_bytes:,}), it has "
+            f"{board.ram_bytes:,}. {hint}"
+        )
+    for has, label in ((max_flash_bytes, "--max-flash allows"), (board.flash_bytes, f"board {board.name} has")):
+        if has is not None and flash_bytes > has:
+            needs = ", ".join(f"{m.program.name} {n:,}" for m, n in zip(models, flash_needed_bytes, strict=True))
+            raise DoesNotFitError(
+                f"{len(models)} models: they need {flash_bytes:,} bytes of flash together ({needs}), {label} {has:,}. "
+                f"{_hint(board)}"
             )
 
 

@@ -247,7 +247,7 @@ def test_the_command_line_builds_for_a_file_of_the_users(
     Path("mine.toml").write_text(SOUND)
     assert main(["build", str(EXAMPLES[0]), "--board", "./mine.toml", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["board"] == "mine"
-    assert Path("kws_mine/kws.c").is_file()
+    assert Path("kws_mine/kws/src/kws.c").is_file()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.support.paths import EXAMPLES
 from tests.support.samples import two_convolutions
 from tinygen.cli import main
 
-KWS = str(EXAMPLES[0])
+KWS, GESTURE, VISION = map(str, EXAMPLES)
 MANIFEST_FIELDS = {
     "model", "model_sha256", "board", "target", "optimize", "reference", "tinygen", "arena_bytes", "lower_bound_bytes",
     "weights_bytes", "code_bytes", "flash_bytes", "stack_bytes", "macs", "layers", "files",
@@ -26,13 +26,25 @@ COMPARISON_FIELDS = {
 }  # fmt: skip
 
 
-def test_build_writes_three_c_files_and_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def files_in(folder: Path) -> set[str]:
+    """All files of a folder, by relative path."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_build_writes_a_platformio_project_and_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "a folder" / "out"
     assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--json"]) == 0
-    assert {p.name for p in out.iterdir()} == {"kws.c", "kws.h", "kws_weights.c", "manifest.json"}
+    assert files_in(out) == {
+        "README.md", "examples/app.cpp", "manifest.json", "platformio.ini",
+        "lib/kws/include/kws.h", "lib/kws/include/kws_selftest.h", "lib/kws/library.json",
+        "lib/kws/src/kws.c", "lib/kws/src/kws_selftest.c", "lib/kws/src/kws_weights.c",
+        "src/main.cpp", "src/selftests.c", "src/selftests.h",
+    }  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((out / "manifest.json").read_text())
     assert set(printed) >= MANIFEST_FIELDS
+    assert {*printed["files"], "manifest.json"} == files_in(out)
+    assert (printed["export"], printed["self_test_inputs"]) == ("platformio", 1)
     assert set(printed["layers"][0]) >= {"index", "op", "kernel", "macs"}
     assert printed["lower_bound_bytes"] <= printed["arena_bytes"]
 
@@ -41,10 +53,102 @@ def test_build_replaces_its_own_folder_and_keeps_what_the_user_added(tmp_path: P
     out = tmp_path / "out"
     assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--name", "first"]) == 0
     (out / "notes.txt").write_text("mine")
+    (out / "src" / "app.cpp").write_text("mine too")
     assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--name", "second"]) == 0
-    assert {p.name for p in out.iterdir()} == {
-        "second.c", "second.h", "second_weights.c", "manifest.json", "notes.txt",
+    assert files_in(out) == {
+        "README.md", "examples/app.cpp", "manifest.json", "platformio.ini",
+        "lib/second/include/second.h", "lib/second/include/second_selftest.h", "lib/second/library.json",
+        "lib/second/src/second.c", "lib/second/src/second_selftest.c", "lib/second/src/second_weights.c",
+        "src/main.cpp", "src/selftests.c", "src/selftests.h", "notes.txt", "src/app.cpp",
     }  # fmt: skip
+    assert not (out / "lib" / "first").exists()
+
+
+def test_another_export_replaces_the_earlier_one(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for export in ("platformio", "arduino", "zephyr", "cmake"):
+        assert main(["build", GESTURE, "--board", "nano33", "-o", str(out), "--export", export]) == 0
+        assert {*json.loads((out / "manifest.json").read_text())["files"], "manifest.json"} == files_in(out)
+    assert {path.name for path in out.iterdir()} == {
+        "CMakeLists.txt", "README.md", "cmake", "gesture", "manifest.json", "test",
+    }  # fmt: skip
+
+
+def test_the_default_export_of_a_board_without_platformio_ids_is_cmake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["build", GESTURE, "--board", "riscv-virt", "-o", str(out)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"project {out}: cmake (the board has no PlatformIO ids)" in printed
+    assert main(["build", GESTURE, "--board", "riscv-virt", "-o", str(out), "--export", "platformio"]) == 2
+    error = capsys.readouterr().err
+    assert "project.platformio_board" in error and "[project]" in error
+
+
+def test_build_ends_with_what_fits_and_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a folder"
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "RAM 20,192 of 262,144 bytes, 8 %: arena 12,000, stack 8,192" in lines
+    assert any(line.startswith("flash ") and line.endswith(" of 1,048,576 bytes, 3 %: it fits") for line in lines)
+    assert lines[-2:] == [f"next cd '{out}' && pio run", f"and tinygen validate {KWS} --board nano33"]
+
+
+@pytest.mark.parametrize("shared", [[], ["--shared-arena"]])
+def test_several_models_make_one_project(shared: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert (
+        main(["build", KWS, GESTURE, "--board", "nano33", "-o", str(out), "--self-test", "2", "--json", *shared]) == 0
+    )
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((out / "manifest.json").read_text())
+    assert [model["name"] for model in printed["models"]] == ["kws", "gesture"]
+    assert all(set(model) >= MANIFEST_FIELDS for model in printed["models"])
+    arenas = [model["arena_bytes"] for model in printed["models"]]
+    assert printed["arena_bytes"] == (max(arenas) if shared else sum(arenas))
+    assert (printed["shared_arena"], printed["self_test_inputs"]) == (bool(shared), 2)
+    assert {*printed["files"], "manifest.json"} == files_in(out)
+    for model in printed["models"]:
+        assert len(model["files"]) == 5 and all(f"lib/{model['name']}/" in path for path in model["files"])
+
+
+def test_models_that_fit_only_with_a_shared_arena_are_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["build", KWS, VISION, "--board", "nano33", "-o", str(tmp_path / "out"), "--max-ram", "30K"]
+    assert main([*arguments, "--json"]) == 1
+    assert "--shared-arena" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*arguments, "--json", "--shared-arena"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([KWS, KWS], "would share the name kws. Give each model a C name of its own"),
+        ([KWS, GESTURE, "--name", "one"], "--name was given 1 times for 2 models"),
+        ([KWS, "--name", "one", "--name", "two"], "--name was given 2 times for 1 models"),
+        ([KWS, GESTURE, "--name", "Net", "--name", "net"], "would share the name net"),
+        ([KWS, GESTURE, "--name", "net", "--name", "net_selftest"], "would share the name net_selftest"),
+        ([KWS, GESTURE, "--name", "net", "--name", "union"], "keyword"),
+        ([KWS, "--self-test", "0"], "between 1 and"),
+        ([KWS, "--self-test", "100000"], "between 1 and"),
+    ],
+)
+def test_bad_names_and_counts_are_refused(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["build", *arguments, "--board", "nano33", "-o", str(out)]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()
+
+
+def test_two_files_of_one_name_build_with_a_name_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["build", KWS, KWS, "--name", "left", "--name", "right", "--board", "nano33"]
+    assert main([*arguments, "-o", str(tmp_path / "out"), "--json"]) == 0
+    assert [model["name"] for model in json.loads(capsys.readouterr().out)["models"]] == ["left", "right"]
 
 
 def test_a_foreign_folder_is_refused_and_stays_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def test_build_works_and_leaves_its_sizes_open(tmp_path: Path) -> None:
     done = tinygen("build", str(EXAMPLES[0]), "--board", "nano33", "-o", "out", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["code_bytes"] is None
-    assert (tmp_path / "out" / "kws.c").is_file()
+    assert (tmp_path / "out" / "lib" / "kws" / "src" / "kws.c").is_file()
 
 
 @pytest.mark.parametrize("command", [["inspect", str(EXAMPLES[0])], ["boards"], ["ops"], ["doctor"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -48,10 +49,8 @@ def wire() -> Iterator[Wire]:
     tty.setraw(port)
     yield Wire(board, os.ttyname(port))
     for end in (board, port):
-        try:
+        with contextlib.suppress(OSError):  # the test closed it
             os.close(end)
-        except OSError:
-            pass  # the test closed it
 
 
 @pytest.fixture
@@ -203,7 +202,8 @@ def test_without_pyserial_the_remedy_is_told() -> None:
 
 
 def test_a_port_is_closed_whatever_happens(wire: Wire) -> None:
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
     with pytest.raises(ToolError, match="did not come"):
         read_port(wire.port, "kws", baud=115200, timeout_s=0.3, progress=lambda *_: None)
-    assert not before or len(os.listdir("/proc/self/fd")) == before
+    assert not before or len(list(descriptors.iterdir())) == before

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tinygen.errors import UsageError
 
@@ -15,44 +14,90 @@ MANIFEST = "manifest.json"
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files, replacing those of an earlier build there. Files that a user added stay.
+    """Write the files (text by relative path with /), replacing those of an earlier build. What a user added stays.
 
-    Raises UsageError when the folder holds something that is not a tinygen build, or cannot be written; then nothing
-    in it has changed.
+    Raises UsageError when the folder holds something that is not a tinygen build, when a file of the user's is in the
+    way, or when it cannot be written; then nothing in it has changed.
     """
-    stale = _files_of_earlier_build(folder) - set(files)
+    earlier = _files_of_earlier_build(folder)
+    for name in files:
+        _check_place(folder, name, files[name], earlier)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".tinygen-", dir=folder.parent))
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be written: {error.strerror}. Choose another folder with -o.") from error
+        raise _cannot_write(folder, error) from error
     try:
+        fresh = staging / "new"
+        fresh.mkdir()
         for name, text in files.items():
-            (staging / name).write_text(text, encoding="utf-8", newline="\n")
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_text(text, encoding="utf-8", newline="\n")
         if not folder.exists():
-            staging.chmod(0o777 & ~_umask())
-            staging.rename(folder)
+            fresh.rename(folder)
             return
-        # the manifest goes last, so that it never describes files that are not there yet
-        for name in sorted(files, key=lambda name: name == MANIFEST):
-            (staging / name).replace(folder / name)
-        for name in stale:
-            (folder / name).unlink(missing_ok=True)
+        _exchange(folder, fresh, staging / "old", files, earlier - set(files))
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be written: {error.strerror}. Choose another folder with -o.") from error
+        raise _cannot_write(folder, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _umask() -> int:
-    """The process's mask for new files; reading it means setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _exchange(folder: Path, fresh: Path, old: Path, files: Mapping[str, str], stale: set[str]) -> None:
+    """Put the new files in the old ones' places; when one of them fails, undo those before it."""
+    moved: list[str] = []  # from the folder to `old`
+    placed: list[str] = []  # from `fresh` to the folder
+    try:
+        # the manifest goes last, so that it never describes files that are not there yet
+        for name in [*sorted(stale), *sorted(files, key=lambda name: (name == MANIFEST, name))]:
+            if (folder / name).exists():
+                (old / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).replace(old / name)
+                moved.append(name)
+            if name in files:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / name).replace(folder / name)
+                placed.append(name)
+    except OSError:
+        for name in placed:
+            (folder / name).unlink(missing_ok=True)
+        for name in moved:
+            (old / name).replace(folder / name)
+        _remove_empty_folders(folder, placed)
+        raise
+    _remove_empty_folders(folder, stale)
+
+
+def _remove_empty_folders(folder: Path, names: list[str] | set[str]) -> None:
+    """The folders that those files were in, where nothing else is."""
+    parents = {parent for name in names for parent in PurePosixPath(name).parents if parent.parts}
+    for parent in sorted(parents, key=lambda parent: -len(parent.parts)):
+        place = folder / parent
+        if place.is_dir() and not place.is_symlink() and not any(place.iterdir()):
+            place.rmdir()
+
+
+def _check_place(folder: Path, name: str, text: str, earlier: set[str]) -> None:
+    """Refuse to write where something lies that is not from an earlier build."""
+    place = folder / name
+    for parent in [place, *place.parents][1 : len(PurePosixPath(name).parts)]:
+        if parent.is_symlink() or (parent.exists() and not parent.is_dir()):
+            raise UsageError(
+                f"{parent}: tinygen needs a folder here and did not make what is there. Move it, or choose another "
+                "folder with -o."
+            )
+    if name in earlier or name == MANIFEST or not (place.exists() or place.is_symlink()):
+        return
+    if place.is_file() and not place.is_symlink() and place.read_bytes() == text.encode():
+        return  # of a build that was interrupted before its manifest was written
+    raise UsageError(
+        f"{place}: tinygen needs this name and did not write what is there. Rename it, or choose another folder "
+        "with -o."
+    )
 
 
 def _files_of_earlier_build(folder: Path) -> set[str]:
-    """Names that the folder's manifest lists; empty for a new or empty folder."""
+    """The files that the folder's manifest lists; empty for a new or empty folder."""
     if not folder.exists():
         return set()
     if not folder.is_dir():
@@ -67,4 +112,18 @@ def _files_of_earlier_build(folder: Path) -> set[str]:
         raise UsageError(
             f"{folder}: this folder holds files that tinygen did not write. Choose another one with -o, or empty it."
         ) from error
-    return {name for name in names if Path(name).name == name}
+    return {name for name in names if _is_inside(folder, name)}
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    """Whether a name of the manifest, which anybody may have edited, is a file in the folder and not elsewhere."""
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        return False
+    parents = [folder / parent for parent in path.parents if parent.parts]
+    place = folder / name
+    return not any(parent.is_symlink() for parent in parents) and (place.is_symlink() or not place.is_dir())
+
+
+def _cannot_write(folder: Path, error: OSError) -> UsageError:
+    return UsageError(f"{folder}: cannot be written: {error.strerror}. Choose another folder with -o.")

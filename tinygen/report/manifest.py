@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.emulate import SelfTest
+from tinygen.export import Bundle, ProjectKind
 from tinygen.ir import Constraint, Op, Tensor
 from tinygen.program import Layer, Program
 from tinygen.tflite import ModelFile
@@ -20,7 +23,7 @@ Json = dict[str, Any]
 
 
 def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
-    """What `build --json` prints and manifest.json holds; sizes that need a compiler are null without one."""
+    """One model; sizes that need a compiler are null without one."""
     program = compiled.program
     return {
         "model": program.graph.name,
@@ -41,6 +44,37 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "layers": [layer_json(program, layer) for layer in program.layers],
         "files": sorted(compiled.sources.files),
         "notes": list(compiled.model.notes),
+    }
+
+
+def project_manifest(bundle: Bundle, kind: ProjectKind, sizes: Sequence[CodeSize | None], files: Iterable[str]) -> Json:
+    """What `build` writes and prints about a project: of one model its own manifest, of several a list of them.
+
+    `files` of the project are all it holds; `files` of a model in the list are that model's.
+    """
+    paths = sorted(files)
+    project: Json = {
+        "export": kind.value,
+        "self_test_inputs": bundle.inferences,
+        "shared_arena": bundle.shared_arena,
+        "files": paths,
+    }
+    models = [build_manifest(model, size) for model, size in zip(bundle.models, sizes, strict=True)]
+    if len(models) == 1:
+        return {**models[0], **project}
+    for manifest, model, selftest in zip(models, bundle.models, bundle.selftests, strict=True):
+        own = {*model.sources.files, *selftest}
+        manifest["files"] = [path for path in paths if PurePosixPath(path).name in own]
+    flash = [manifest["flash_bytes"] for manifest in models]
+    return {
+        "tinygen": VERSION,
+        "board": bundle.board.name,
+        "target": bundle.board.target.name,
+        **project,
+        "arena_bytes": bundle.arena_bytes,
+        "weights_bytes": sum(manifest["weights_bytes"] for manifest in models),
+        "flash_bytes": None if None in flash else sum(flash),
+        "models": models,
     }
 
 

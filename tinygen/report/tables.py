@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tinygen.boards import Board
 from tinygen.compile import Compiled
+from tinygen.export import Bundle
 from tinygen.ir import Graph, Op, Tensor
 from tinygen.program import Program
 from tinygen.report.manifest import rule_sentence
@@ -42,26 +43,45 @@ def kilobytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes:,} bytes"
 
 
-def build_summary(compiled: Compiled, size: CodeSize | None, folder: str) -> RenderableType:
-    """What `build` prints when it is done."""
-    plan, board = compiled.program.plan, compiled.board
-    flash = size.code_bytes + size.weights_bytes if size else None
-    rows = [
-        ("model", _headline(compiled.program)),
-        ("board", f"{board.name} ({board.title}), {board.target.name}"),
-        ("arena", f"{plan.arena_bytes:,} of {board.ram_bytes:,} bytes of RAM (lower bound {plan.lower_bound_bytes:,})"),
-        ("weights", kilobytes(compiled.program.weights_bytes)),
-        (
-            "code",
-            kilobytes(size.code_bytes)
-            if size
-            else "unknown: no compiler found, or no pyelftools; see `tinygen doctor`",
-        ),
-        ("flash", f"{flash:,} of {board.flash_bytes:,} bytes" if flash is not None else "-"),
-        ("stack", kilobytes(size.stack_bytes if size else None)),
-        ("files", f"{folder}: {', '.join(sorted(compiled.sources.files))}, manifest.json"),
-    ]
+def build_summary(
+    bundle: Bundle, sizes: Sequence[CodeSize | None], folder: str, export: str, commands: Sequence[tuple[str, str]]
+) -> RenderableType:
+    """What `build` prints when it is done; `commands` are what to type next, each with a word of what for."""
+    board = bundle.board
+    rows = [("board", f"{board.name} ({board.title}), {board.target.name}")]
+    for model, size in zip(bundle.models, sizes, strict=True):
+        rows += _model_rows(model, size)
+    ram = bundle.arena_bytes + board.stack_bytes
+    arenas = "arena" if len(bundle.models) == 1 else "shared arena" if bundle.shared_arena else "arenas"
+    rows.append(
+        ("RAM", f"{_share(ram, board.ram_bytes)}: {arenas} {bundle.arena_bytes:,}, stack {board.stack_bytes:,}")
+    )
+    known = [size for size in sizes if size is not None]
+    flash = sum(size.code_bytes + size.weights_bytes for size in known)
+    if len(known) == len(sizes):
+        rows.append(("flash", f"{_share(flash, board.flash_bytes)}: it fits"))
+    else:
+        weights = sum(model.program.weights_bytes for model in bundle.models)
+        rows.append(("flash", f"{_share(weights, board.flash_bytes)} without code; see `tinygen doctor`"))
+    rows.append(("project", f"{folder}: {export}"))
+    rows += commands
     return facts(rows)
+
+
+def _model_rows(model: Compiled, size: CodeSize | None) -> list[tuple[str, str]]:
+    plan = model.program.plan
+    code = kilobytes(size.code_bytes) if size else "unknown: no compiler found, or no pyelftools; see `tinygen doctor`"
+    return [
+        ("model", _headline(model.program)),
+        ("arena", f"{plan.arena_bytes:,} bytes (lower bound {plan.lower_bound_bytes:,})"),
+        ("weights", kilobytes(model.program.weights_bytes)),
+        ("code", code),
+        ("stack", kilobytes(size.stack_bytes if size else None)),
+    ]
+
+
+def _share(used: int, all_bytes: int) -> str:
+    return f"{used:,} of {all_bytes:,} bytes, {100 * used / all_bytes:.0f} %"
 
 
 def comparison_summary(comparison: Comparison, command: str) -> RenderableType:

@@ -1,0 +1,106 @@
+"""The CMake project configures, builds and passes here, and its toolchain files cross-compile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.export.projects import GESTURE, KWS, bundle, write_project
+from tinygen import load_board
+from tinygen.boards import board_names
+from tinygen.export import ProjectKind, export_project
+from tinygen.targets import Architecture
+
+COMPILERS = {
+    Architecture.ARM_M: ("arm-none-eabi-gcc", "apt install gcc-arm-none-eabi"),
+    Architecture.RISCV32: ("riscv64-unknown-elf-gcc", "apt install gcc-riscv64-unknown-elf"),
+}
+
+
+def cmake(folder: Path, *arguments: str, flags: str = "") -> str:
+    """`cmake ...` or, with ctest as the first word, `ctest ...` in a folder; what it printed."""
+    program = "ctest" if arguments[0] == "ctest" else "cmake"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # first what pip installed
+    found = shutil.which(program, path=path)
+    if found is None or shutil.which("ninja", path=path) is None:
+        pytest.skip(f"{program} or ninja is missing: pip install cmake ninja")
+    if shutil.which("cc") is None:
+        pytest.skip("a native C compiler is missing: apt install gcc")
+    words = arguments[1:] if program == "ctest" else arguments
+    environment = {**os.environ, "PATH": path, "CMAKE_GENERATOR": "Ninja", "CFLAGS": flags}
+    done = subprocess.run(
+        [found, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own arenas", "shared arena"])
+def test_the_host_test_passes(shared: bool, tmp_path: Path) -> None:
+    project = bundle("mps2-an386", KWS, GESTURE, shared_arena=shared)
+    folder = write_project(ProjectKind.CMAKE, project, tmp_path / "a project")
+    cmake(folder, "-B", "build", "-DCMAKE_C_FLAGS=-Wall -Wextra -Wconversion -Werror")
+    cmake(folder, "--build", "build")
+    printed = cmake(folder, "ctest", "--test-dir", "build", "--verbose")
+    assert "TINYGEN PASS kws inputs=1 layers=14" in printed
+    assert "TINYGEN PASS gesture inputs=1 layers=13" in printed
+
+
+def test_the_host_test_fails_when_a_weight_is_wrong(tmp_path: Path) -> None:
+    folder = write_project(ProjectKind.CMAKE, bundle("mps2-an386", GESTURE), tmp_path / "wrong")
+    source = folder / "gesture" / "src" / "gesture_selftest.c"
+    text = source.read_text()
+    start = text.index("expected[INFERENCES][TENSORS]")
+    at = text.index("0x", start) + 2
+    source.write_text(text[:at] + ("1" if text[at] != "1" else "2") + text[at + 1 :])
+    cmake(folder, "-B", "build")
+    cmake(folder, "--build", "build")
+    with pytest.raises(AssertionError, match="TINYGEN FAIL gesture"):
+        cmake(folder, "ctest", "--test-dir", "build", "--verbose")
+
+
+def test_another_project_links_the_target_without_the_test(tmp_path: Path) -> None:
+    write_project(ProjectKind.CMAKE, bundle("mps2-an386", KWS), tmp_path / "kws_mps2-an386")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(mine C)\nadd_subdirectory(kws_mps2-an386)\n"
+        "add_executable(mine main.c)\ntarget_link_libraries(mine PRIVATE tinygen::kws)\n"
+    )
+    (tmp_path / "main.c").write_text(
+        '#include "kws.h"\nKWS_STATIC_ARENA(arena);\nint main(void) { kws_run(arena); return 0; }\n'
+    )
+    cmake(tmp_path, "-B", "build")
+    cmake(tmp_path, "--build", "build")
+    assert b"TINYGEN" not in (tmp_path / "build" / "mine").read_bytes()
+
+
+@pytest.mark.parametrize("board", ["nano33", "pico", "stm32f746-discovery", "mps2-an505", "mps3-an547", "riscv-virt"])
+def test_the_toolchain_file_cross_compiles_for_the_boards_cpu(board: str, tmp_path: Path) -> None:
+    compiler, install = COMPILERS[load_board(board).target.architecture]
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is missing: {install}")
+    folder = write_project(ProjectKind.CMAKE, bundle(board, KWS), tmp_path / "cross")
+    # a compiler need not have a C library of its own; Debian's for RISC-V has none
+    include = tmp_path / "include"
+    include.mkdir()
+    (include / "string.h").write_text(
+        "#include <stddef.h>\nvoid *memcpy(void *, const void *, size_t);\nvoid *memset(void *, int, size_t);\n"
+    )
+    flags = f"-ffreestanding -idirafter {include}"
+    cmake(folder, "-B", "build", f"--toolchain=cmake/{board}.cmake", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", flags=flags)
+    cmake(folder, "--build", "build")
+    commands = json.loads((folder / "build" / "compile_commands.json").read_text())
+    assert all(f" {' '.join(load_board(board).target.gcc_flags)} " in entry["command"] for entry in commands)
+    assert (folder / "build" / "kws" / "libtinygen_kws.a").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("board", board_names())
+def test_every_board_has_a_toolchain_file(board: str) -> None:
+    text = export_project(ProjectKind.CMAKE, bundle(board, GESTURE))[f"cmake/{board}.cmake"]
+    assert "set(CMAKE_SYSTEM_NAME Generic)" in text
+    assert '_COMPILER_PREFIX "' in text

@@ -1,0 +1,106 @@
+"""The programs of frameworks that cannot be installed here compile against declarations of what they use."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.export.projects import GESTURE, KWS, bundle
+from tests.support.paths import ROOT
+from tests.support.platformio.install import HERE
+from tinygen import load_board
+from tinygen.boards import board_names
+from tinygen.export import ProjectKind, export_project, write_folder
+
+# Signatures as in ESP-IDF 5 (esp_cpu.h, esp_timer.h, FreeRTOS) and Zephyr 4 (kernel.h, sys/printk.h).
+ESP_IDF = {
+    "esp_cpu.h": "#include <stdint.h>\ntypedef uint32_t esp_cpu_cycle_count_t;\n"
+    "esp_cpu_cycle_count_t esp_cpu_get_cycle_count(void);\n",
+    "esp_timer.h": "#include <stdint.h>\nint64_t esp_timer_get_time(void);\n",
+    "freertos/FreeRTOS.h": "#include <stdint.h>\ntypedef uint32_t TickType_t;\n"
+    "#define pdMS_TO_TICKS(ms) ((TickType_t)(ms))\n",
+    "freertos/task.h": "void vTaskDelay(const TickType_t ticks);\n",
+}
+ZEPHYR = {
+    "zephyr/kernel.h": "#include <stddef.h>\n#include <stdint.h>\nint64_t k_uptime_ticks(void);\n"
+    "uint64_t k_ticks_to_us_floor64(uint64_t t);\nint32_t k_msleep(int32_t ms);\n",
+    "zephyr/sys/printk.h": "void printk(const char *fmt, ...);\n",
+}
+STRICT = ["-std=gnu17", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
+
+
+def check_syntax(folder: Path, headers: dict[str, str], sources: list[str], includes: list[str], *flags: str) -> None:
+    """The compiler's verdict on each source."""
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("arm-none-eabi-gcc is missing: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    for name, text in headers.items():
+        (folder / "sdk" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "sdk" / name).write_text("#pragma once\n" + text)
+    paths = [f"-I{folder / include}" for include in ["sdk", *includes]]
+    for source in sources:
+        command = ["arm-none-eabi-gcc", "-fsyntax-only", *STRICT, *flags, *paths, str(folder / source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+
+def exported(kind: ProjectKind, board: str, folder: Path) -> list[str]:
+    files = export_project(kind, bundle(board, KWS, GESTURE))
+    write_folder(folder, {**files, "manifest.json": '{"tinygen": "0", "files": []}\n'})
+    return [path for path in files if path.endswith(".c")]
+
+
+@pytest.mark.parametrize("flags", [(), ("-DTINYGEN_VALIDATE",)], ids=["product", "self-test"])
+def test_the_esp_idf_component_compiles(flags: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "idf"
+    sources = exported(ProjectKind.ESP_IDF, "esp32c3", folder)
+    includes = ["main", "components/kws/include", "components/gesture/include"]
+    chosen = sources if flags else [path for path in sources if path.startswith("components/")]
+    check_syntax(folder, ESP_IDF, chosen, includes, *flags)
+
+
+@pytest.mark.parametrize("board", ["nano33", "microbit"])
+def test_the_zephyr_sample_compiles(board: str, tmp_path: Path) -> None:
+    folder = tmp_path / "zephyr project"
+    sources = exported(ProjectKind.ZEPHYR, board, folder)
+    check_syntax(
+        folder, ZEPHYR, sources, ["samples/selftest/src", "kws/include", "gesture/include"],
+        "-DTINYGEN_VALIDATE",
+    )  # fmt: skip
+
+
+def test_the_espidf_program_of_platformio_compiles(tmp_path: Path) -> None:
+    text = (ROOT / "boards" / "esp32.toml").read_text().replace('_framework = "arduino"', '_framework = "espidf"')
+    (tmp_path / "mine.toml").write_text(text)
+    folder = tmp_path / "pio"
+    exported(ProjectKind.PLATFORMIO, str(tmp_path / "mine.toml"), folder)
+    includes = ["src", "lib/kws/include", "lib/gesture/include"]
+    check_syntax(folder, ESP_IDF, ["src/main.c"], includes)
+    check_syntax(folder, ESP_IDF, ["examples/app.c"], includes)
+
+
+@pytest.mark.parametrize("board", [name for name in board_names() if load_board(name).project.platformio_platform])
+def test_the_programs_of_every_platformio_board_compile(board: str, tmp_path: Path) -> None:
+    files = export_project(ProjectKind.PLATFORMIO, bundle(board, GESTURE))
+    write_folder(tmp_path / "pio", {**files, "manifest.json": '{"tinygen": "0", "files": []}\n'})
+    if shutil.which("arm-none-eabi-g++") is None:
+        pytest.skip("arm-none-eabi-g++ is missing: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    programs = [path for path in files if path.startswith(("src/", "examples/")) and not path.endswith(".h")]
+    assert len(programs) == 3
+    for path in programs:
+        compiler = (
+            ["arm-none-eabi-g++", "-std=gnu++14"] if path.endswith(".cpp") else ["arm-none-eabi-gcc", "-std=gnu11"]
+        )
+        includes = [f"-I{HERE / 'core'}", f"-I{tmp_path / 'pio/src'}", f"-I{tmp_path / 'pio/lib/gesture/include'}"]
+        command = [*compiler, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *includes, str(tmp_path / "pio" / path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_riscv_board_of_espressif_is_not_asked_for_a_counter_that_it_lacks() -> None:
+    files = export_project(ProjectKind.PLATFORMIO, bundle("esp32c3", GESTURE))
+    assert "ESP.getCycleCount()" in files["src/main.cpp"] and "mcycle" not in files["src/main.cpp"]
+    assert "mcycle" not in export_project(ProjectKind.ZEPHYR, bundle("esp32c3", GESTURE))["samples/selftest/src/main.c"]
+    assert "mcycle" in export_project(ProjectKind.ZEPHYR, bundle("riscv-virt", GESTURE))["samples/selftest/src/main.c"]

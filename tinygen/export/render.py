@@ -1,0 +1,144 @@
+"""Project files from templates, and the model's own files in the places where a build system looks for them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from tinygen.boards import Board
+from tinygen.emit.environment import environment
+from tinygen.emit.names import comment_text
+from tinygen.export.bundle import Bundle
+from tinygen.targets import Architecture
+from tinygen.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectModel:
+    """One model as templates see it."""
+
+    name: str
+    macro: str
+    title: str  # the model's own name, as text that is safe in any comment
+    sha256: str
+    arena_bytes: int
+    weights_bytes: int
+    layers: int
+    input_type: str  # the C type of the first input's elements
+    output_type: str
+    arena: str  # the C expression of its arena, as templates/project/common/arenas.j2 declares it
+
+
+def project_models(bundle: Bundle) -> tuple[ProjectModel, ...]:
+    """The models of a bundle, in its order."""
+    return tuple(
+        ProjectModel(
+            name=model.program.name,
+            macro=model.program.name.upper(),
+            title=comment_text(model.program.graph.name),
+            sha256=model.model.sha256,
+            arena_bytes=max(model.program.plan.arena_bytes, 1),
+            weights_bytes=model.program.weights_bytes,
+            layers=len(model.program.layers),
+            input_type=model.program.inputs[0].tensor.dtype.c_type,
+            output_type=model.program.outputs[0].tensor.dtype.c_type,
+            arena=f"arena.{model.program.name}" if shares_arena(bundle) else f"{model.program.name}_arena",
+        )
+        for model in bundle.models
+    )
+
+
+def shares_arena(bundle: Bundle) -> bool:
+    """Whether there is one arena for several models."""
+    return bundle.shared_arena and len(bundle.models) > 1
+
+
+def cycle_counter(board: Board) -> str:
+    """Which counter of the core's own cycles the board has: dwt, mcycle, ccount, or none."""
+    target = board.target
+    if target.architecture is Architecture.XTENSA:
+        return "ccount"
+    if target.architecture is Architecture.RISCV32:
+        # Espressif's RISC-V cores have a counter of their own instead of mcycle; their SDK reads it
+        return "none" if is_espressif(board) else "mcycle"
+    # Arm cores with the 32 x 32 -> 64 bit multiply are of the main line, which has the DWT
+    return "dwt" if "mul" in target.features else "none"
+
+
+def is_espressif(board: Board) -> bool:
+    """Whether the board's SDK is Espressif's, which reads the core's cycles by a function of its own."""
+    ids = board.project
+    return bool(ids.esp_idf_target) or ids.platformio_platform == "espressif32" or ids.arduino_fqbn.startswith("esp32:")
+
+
+def render(template: str, bundle: Bundle, **more: Any) -> str:
+    """One file of templates/project."""
+    models = project_models(bundle)
+    board = bundle.board
+    values = {
+        "bundle": bundle,
+        "board": board,
+        "board_title": comment_text(board.title),
+        "ids": board.project,
+        "baud": board.console.baud,
+        "counter": cycle_counter(board),
+        "models": models,
+        "shares_arena": shares_arena(bundle),
+        "arena_bytes": bundle.arena_bytes,
+        "first": models[0],
+        "project": bundle.name,
+        "inferences": bundle.inferences,
+        "checked": (),
+        "is_esp": is_espressif(board),
+        "board_file": file_name(board.name),
+        "version": VERSION,
+        "release": release(),
+        **more,
+    }
+    text = environment().get_template(f"project/{template}.j2").render(values)
+    return text.rstrip("\n") + "\n"
+
+
+def file_name(text: str) -> str:
+    """Text as the name of a file that no build system trips over."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text, flags=re.ASCII)
+
+
+def release() -> str:
+    """The version as three numbers, which is all that other build systems take."""
+    numbers = re.match(r"\d+(\.\d+)*", VERSION)
+    parts = [*(numbers[0] if numbers else "0").split("."), "0", "0"]
+    return ".".join(parts[:3])
+
+
+def json_text(value: object) -> str:
+    """JSON as people read it."""
+    return json.dumps(value, indent=2) + "\n"
+
+
+def c_files(bundle: Bundle, index: int, include: str, source: str) -> dict[str, str]:
+    """The five files of one model: headers under `include`, sources under `source` (folders that end in /, or empty).
+
+    NAME_selftest.c is empty in a build without TINYGEN_VALIDATE, so that a build system may compile all there is.
+    """
+    files: dict[str, str] = {}
+    for name, text in {**bundle.models[index].sources.files, **bundle.selftests[index]}.items():
+        if name.endswith("_selftest.c"):
+            text = only_when_validating(text, name.removesuffix(".c"))
+        files[(include if name.endswith(".h") else source) + name] = text
+    return files
+
+
+def only_when_validating(text: str, stem: str) -> str:
+    """The text of a C file for builds with TINYGEN_VALIDATE; without, nothing but a name, for C has no empty files."""
+    return f"#ifdef TINYGEN_VALIDATE\n\n{text}\n#else\n\ntypedef int {stem}_is_left_out;\n\n#endif\n"
+
+
+def selftest_program(bundle: Bundle, folder: str) -> dict[str, str]:
+    """selftests.h and selftests.c, which run the self-test of every model: the part that all projects share."""
+    return {
+        f"{folder}selftests.h": render("common/selftests.h", bundle),
+        f"{folder}selftests.c": render("common/selftests.c", bundle),
+    }
