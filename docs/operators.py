@@ -10,7 +10,7 @@ from tinygen.report.manifest import rule_sentence
 HEAD = """# Supported operators
 
 Written by `python docs/operators.py`; a test fails when it is out of date. A model that breaks a rule is refused with
-the rule's sentence and the value that was found.
+the rule's sentence and the value that was found. `tinygen ops NAME` also lists its kernels.
 """
 
 
@@ -19,8 +19,7 @@ def text() -> str:
     parts = [HEAD]
     for op in sorted(OPS, key=lambda op: op.name):
         parts.append(f"## {op.name}\n")
-        kernels = ", ".join(f"`{kernel.name}`" for kernel in op.kernels)
-        parts.append(f"Versions up to {op.version}. Kernels: {kernels}.\n")
+        parts.append(f"Versions up to {op.version}.\n")
         rules = [f"- {rule_sentence(rule)}" for rule in op.constraints]
         if rules:
             parts.append("\n".join(rules) + "\n")

@@ -9,9 +9,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from rich.console import Console
 from rich.table import Table
+
+try:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+except ImportError:  # the same kernels, where the user already has tensorflow
+    from tensorflow import lite
+
+    Interpreter, OpResolverType = lite.Interpreter, lite.experimental.OpResolverType
 
 Examples = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 

@@ -28,7 +28,7 @@ from tinygen.export import (
     write_folder,
 )
 from tinygen.export.render import file_name
-from tinygen.fit import check_fit, check_fit_together
+from tinygen.fit import check_fit, check_fit_together, fit_problem
 from tinygen.ir import Reference
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
@@ -36,9 +36,9 @@ from tinygen.report import tables
 from tinygen.report.demo import EXAMPLES, demo_summary
 from tinygen.report.manifest import (
     board_json,
-    build_manifest,
     comparison_json,
     graph_json,
+    inspect_json,
     op_json,
     project_manifest,
     selftest_json,
@@ -113,6 +113,7 @@ def validate_command(options: argparse.Namespace) -> int:
     with progress(Console(stderr=True)) as show:
         if options.replay:
             saved = load_run(Path(options.replay))
+            _check_replay(options, saved)
             model = read(saved.model, name=saved.settings["name"])
             compiled = _compile_model(model, options, Reference(saved.settings["reference"]))
             comparison = validate(
@@ -139,8 +140,8 @@ def inspect(options: argparse.Namespace) -> int:
     model = read(options.model)
     compiled = _compile_model(model, options, Reference(options.reference)) if options.board else None
     if options.json:
-        _print_json(build_manifest(compiled, None) if compiled else graph_json(model))
-        return 0
+        _print_json(inspect_json(compiled) if compiled else graph_json(model))
+        return 0 if compiled is None or fit_problem(compiled) is None else 1
     console = _console()
     console.print(tables.model_summary(model))
     console.print(tables.graph_table(model.graph))
@@ -234,6 +235,17 @@ def _options(options: argparse.Namespace, reference: Reference) -> Options:
     return Options(reference=reference, optimize=Optimize(options.optimize))
 
 
+def _check_replay(options: argparse.Namespace, saved: SavedRun) -> None:
+    """A saved run brings model, inputs and reference; refuse others beside it instead of ignoring them."""
+    if options.model is not None:
+        raise UsageError(f"validate: --replay runs the model that is saved in it; leave {options.model} out.")
+    if options.inputs != DEFAULT_INPUTS or options.seed != 0:
+        raise UsageError("validate: --replay brings its own inputs; leave --inputs and --seed out.")
+    wanted = saved.settings["reference"]
+    if options.reference not in (Reference.LITERT.value, wanted):
+        raise UsageError(f"validate: the saved run follows {wanted}, not {options.reference}; leave --reference out.")
+
+
 def _compile(options: argparse.Namespace) -> Compiled:
     if options.model is None:
         raise UsageError("validate: a model is missing. Give a .tflite file, or --replay FILE.")
@@ -293,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
         "--optimize",
         choices=[o.value for o in Optimize],
         default=Optimize.BALANCED.value,
-        help="what to weigh most where a layer has several kernels (default: balanced)",
+        help="what to weigh most where a layer has several kernels; today each has one, so that it changes nothing",
     )
     compiling.add_argument(
         "--reference",
@@ -340,7 +352,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N|FILE.npz",
         help="how many random inputs besides the corners, or your own (default: 16)",
     )
-    command.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
+    command.add_argument("--seed", type=_seed, default=0, help="of the random inputs (default: 0)")
     command.add_argument("--save-run", metavar="FILE.npz", help="save model, inputs and expected tensors")
     command.add_argument("--replay", metavar="FILE.npz", help="run what --save-run saved, without an interpreter")
     command.add_argument("--name", help="the --name that the model was built with")
@@ -382,6 +394,13 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 60")
     return seconds
+
+
+def _seed(text: str) -> int:
+    """A number that a random generator takes."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 def _size(text: str) -> int:

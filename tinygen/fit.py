@@ -50,6 +50,15 @@ def check_fit(
             )
 
 
+def fit_problem(compiled: Compiled) -> str | None:
+    """Why the model does not fit its board, code not counted, or None when it does."""
+    try:
+        check_fit(compiled, compiled.program.weights_bytes)
+    except DoesNotFitError as error:
+        return str(error)
+    return None
+
+
 def check_fit_together(
     models: Sequence[Compiled],
     flash_needed_bytes: Sequence[int],

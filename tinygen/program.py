@@ -36,11 +36,6 @@ class KernelInstance:
     switches: Mapping[str, str]
     members: tuple[Member, ...]
 
-    @property
-    def has_scratch_parameter(self) -> bool:
-        """Whether the function takes a pointer to working memory."""
-        return self.kernel.uses_scratch
-
 
 Value = int | float | Constant
 

@@ -172,8 +172,8 @@ def test_null_read_faults_where_nothing_lies_at_zero(tmp_path: Path) -> None:
 
 
 def test_write_to_flash_faults(tmp_path: Path) -> None:
-    firmware = build(load_board("nano33"), tmp_path, files=toy.broken("*(volatile int32_t *)(uintptr_t)0x8000u = 1;"))
-    with pytest.raises(EmulatorError, match="write to read-only memory of 4 bytes at 0x00008000"):
+    firmware = build(load_board("nano33"), tmp_path, files=toy.broken("*(volatile int32_t *)(uintptr_t)0x18000u = 1;"))
+    with pytest.raises(EmulatorError, match="write to read-only memory of 4 bytes at 0x00018000"):
         run(firmware, "unicorn")
 
 

@@ -28,7 +28,7 @@ ADDRESSES = (
     ("mps2-an500", 0x0000_0000, 0x40_0000, 0x2000_0000, 0x40_0000),
     ("mps2-an505", 0x1000_0000, 0x40_0000, 0x3800_0000, 0x40_0000),
     ("mps3-an547", 0x0000_0000, 0x8_0000, 0x2000_0000, 0x8_0000),
-    ("nano33", 0x0000_0000, 0x10_0000, 0x2000_0000, 0x4_0000),
+    ("nano33", 0x0001_0000, 0xF_0000, 0x2000_0000, 0x4_0000),
     ("nucleo-h743zi", 0x0800_0000, 0x20_0000, 0x2400_0000, 0x8_0000),
     ("nucleo-l4r5zi", 0x0800_0000, 0x20_0000, 0x2000_0000, 0xA_0000),
     ("nucleo-u575zi", 0x0800_0000, 0x20_0000, 0x2000_0000, 0xC_0000),
@@ -274,7 +274,7 @@ def test_a_folder_in_the_files_place_is_told(tmp_path: Path) -> None:
         ("NANO33", "Did you mean nano33"),
         ("esp32-s3", "Did you mean esp32s3 or "),
         ("picoo", "Did you mean pico"),
-        ("zzzz", "is unknown. Known boards: esp32, "),
+        ("a-board-of-mine-0815", "is unknown. Known boards: esp32, "),
         ("", "is unknown. Known boards: esp32, "),
     ],
 )

@@ -12,7 +12,10 @@ import pytest
 
 from tests.support.paths import EXAMPLES
 from tests.support.samples import two_convolutions
+from tinygen import read_model
 from tinygen.cli import main
+from tinygen.validate.inputs import random_inputs
+from tinygen.validate.saved import SavedRun, save_run
 
 KWS, GESTURE, VISION = map(str, EXAMPLES)
 MANIFEST_FIELDS = {
@@ -316,3 +319,40 @@ def test_demo_builds_validates_and_says_where_to_go_in_twenty_lines(capsys: pyte
     assert len(lines) <= 20
     assert any("all equal, bit for bit" in line for line in lines)
     assert any("tinygen build model.tflite --board pico" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([KWS], "--replay runs the model that is saved in it"),
+        (["--inputs", "3"], "--replay brings its own inputs"),
+        (["--seed", "1"], "--replay brings its own inputs"),
+        (["--reference", "tflm"], "the saved run follows litert, not tflm"),
+    ],
+)
+def test_what_a_replay_would_ignore_is_refused(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = read_model(KWS)
+    saved = tmp_path / "run.npz"
+    inputs = random_inputs(model.graph, 1, 0)
+    save_run(saved, SavedRun(model.data, {"name": "kws", "reference": "litert"}, inputs, ({},) * len(inputs)))
+    assert main(["validate", *arguments, "--replay", str(saved), "--board", "nano33"]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_negative_seed_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["validate", KWS, "--board", "nano33", "--seed", "-1"])
+    assert ended.value.code == 2
+    assert "whole number from 0 on" in capsys.readouterr().err
+
+
+def test_inspect_tells_machines_whether_it_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", KWS, "--board", "nano33", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["fits"] is True
+    vision = str(next(path for path in EXAMPLES if path.stem == "vision"))
+    assert main(["inspect", vision, "--board", "microbit", "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["fits"] is False and "needs" in printed["problem"]
+    assert printed["ram_needed_bytes"] > printed["ram_bytes"]

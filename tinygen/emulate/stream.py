@@ -18,11 +18,8 @@ RECORD_FAULT = 4
 RECORD_GUARD = 5
 RECORD_BYE = 6
 
-# Exit codes of the firmware, io.h.
 EXIT_DONE = 0
-EXIT_FAULT = 3
-EXIT_GUARD = 4
-EXIT_INPUT = 5
+"""What the firmware ends with when all went well; io.h has the other codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +51,6 @@ class Output:
     fault: Fault | None
     damage: Damage | None
     complete: bool
-
-    @property
-    def last_layer(self) -> int | None:
-        """The layer whose step was the last one in the unfinished inference."""
-        return self.open_steps[-1].layer if self.open_steps else None
 
 
 def encode_input(job: Job) -> bytes:

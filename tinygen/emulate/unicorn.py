@@ -41,8 +41,10 @@ class Unicorn:
 
     def unsupported(self, board: Board) -> str | None:
         """Why Unicorn cannot run the board here and now."""
-        if not board.emulation.unicorn or not board.target.unicorn_cpu:
+        if not board.target.unicorn_cpu:
             return f"Unicorn has no model of {board.target.name} (board {board.name})."
+        if not board.emulation.unicorn:
+            return f"the description of board {board.name} does not allow Unicorn (emulation.unicorn = true would)."
         if importlib.util.find_spec("unicorn") is None:
             return f"Unicorn is not installed: {INSTALL}."
         return None

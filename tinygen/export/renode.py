@@ -51,7 +51,7 @@ class _Block:
     name: str
     origin: int
     size_bytes: int
-    why: str
+    whys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def register_blocks(steps: Sequence[RegisterStep]) -> tuple[_Block, ...]:
             name=f"registers_{block[0].address:08x}",
             origin=block[0].address,
             size_bytes=block[-1].address + 4 - block[0].address,
-            why="; ".join(dict.fromkeys(step.why for step in block)),
+            whys=tuple(dict.fromkeys(step.why for step in block)),
         )
         for block in blocks
     )

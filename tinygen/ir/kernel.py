@@ -122,8 +122,3 @@ class Kernel:
     features: Features = field(default=frozenset())
     constraints: tuple[Constraint, ...] = ()
     operands: Callable[[Node], tuple[int, ...]] = first_operand
-
-    @property
-    def uses_scratch(self) -> bool:
-        """Whether its C function takes a pointer to working memory."""
-        return self.scratch_bytes is not no_scratch

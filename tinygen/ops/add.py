@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -41,7 +42,7 @@ def real_factors(node: Node) -> tuple[float, float, float]:
 
 def shrink(node: Node, factors: tuple[float, float, float]) -> str | None:
     """None where every factor is positive and the last below one, as the references demand; else the scales."""
-    if min(factors) > 0 and multiplier_and_shift(factors[2])[1] <= 0:
+    if min(factors) > 0 and math.isfinite(max(factors)) and multiplier_and_shift(factors[2])[1] <= 0:
         return None
     return f"input scales {node.input(0).scale} and {node.input(1).scale}, output scale {node.output.scale}"
 

@@ -32,7 +32,9 @@ def multiplier(factor: float, sums: tuple[int, int], outputs: tuple[int, int], b
     nearest = ((numerator << shift + 1) + denominator) // (2 * denominator)
     least, most = 0, (1 << bits) - 1
     for output in range(outputs[0] + 1, outputs[1] + 1):
-        begin = first_sum(factor, output)
+        exact = (2 * output - 1) * denominator // (2 * numerator)
+        # float64 moves a step by one accumulator at most while accumulators are exact in it, which all that occur are
+        begin = first_sum(factor, output) if sums[0] - 2 < exact < sums[1] + 2 else exact
         if not sums[0] < begin <= sums[1]:
             continue
         half = (2 * output - 1) << (shift - 1)

@@ -177,7 +177,6 @@ class FullyConnected(Op):
     constraints = (
         one_channel_each(0),
         *rules.INT8_CONVOLUTION,
-        rules.clamp_fits_int32,
         default_weights,
         filter_fits,
         one_scale_or_one_a_channel(0),

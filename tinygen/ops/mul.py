@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -43,8 +44,10 @@ def product_fits(node: Node) -> str | None:
     scales = f"input scales {node.input(0).scale} and {node.input(1).scale}, output scale {node.output.scale}"
     if node.input(0).scale * node.input(1).scale < 2.0**-100:  # far above where float32 loses bits
         return scales
-    shifts = [multiplier_and_shift(real_factor(node, reference))[1] for reference in Reference]
-    return None if max(shifts) <= 15 else scales
+    factors = [real_factor(node, reference) for reference in Reference]
+    if not all(math.isfinite(factor) for factor in factors):
+        return scales
+    return None if max(multiplier_and_shift(factor)[1] for factor in factors) <= 15 else scales
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,16 +66,6 @@ def clamping_activation(node: Node) -> str | None:
     return activation.name if activation in (Activation.TANH, Activation.SIGN_BIT) else None
 
 
-INT8_CONVOLUTION: tuple[Constraint, ...] = (
-    int8_data,
-    per_tensor_data,
-    constant_weights,
-    int8_weights,
-    int32_bias,
-    clamping_activation,
-)
-
-
 def int8_operands(node: Node) -> str | None:
     """All inputs and the output must be int8."""
     tensors = (*node.inputs, *node.outputs)
@@ -98,6 +88,16 @@ def clamp_fits_int32(node: Node) -> str | None:
     bounded = activation in (Activation.RELU6, Activation.RELU_N1_TO_1)
     return f"{activation.name} with scale {node.output.scale}" if bounded and node.output.scale < 2.0**-24 else None
 
+
+INT8_CONVOLUTION: tuple[Constraint, ...] = (
+    int8_data,
+    per_tensor_data,
+    constant_weights,
+    int8_weights,
+    int32_bias,
+    clamping_activation,
+    clamp_fits_int32,
+)
 
 INT8_BINARY: tuple[Constraint, ...] = (int8_operands, per_tensor_operands, clamping_activation, clamp_fits_int32)
 

@@ -1,6 +1,6 @@
 """QUANTIZE of a float input and DEQUANTIZE to a float output move to the graph's two ends.
 
-Then everything between them is integer, and the generated C can offer it alone (`NAME_run_int8`).
+Then everything between them is integer, and the generated C can offer it alone (`NAME_run_quantized`).
 """
 
 from __future__ import annotations

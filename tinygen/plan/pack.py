@@ -20,13 +20,19 @@ def lower_bound(buffers: Sequence[Buffer]) -> int:
 
     Each starts on a word, so all but one of them take their size rounded up; the last one's rest is free.
     """
-    steps = {buffer.birth for buffer in buffers}
-    return max((_side_by_side([b for b in buffers if b.birth <= step <= b.death]) for step in steps), default=0)
-
-
-def _side_by_side(buffers: Sequence[Buffer]) -> int:
-    sizes = [(b.size_bytes, aligned(b.size_bytes)) for b in buffers]
-    return sum(whole for _, whole in sizes) - max(whole - size for size, whole in sizes)
+    events = sorted(
+        [(buffer.birth, 1, buffer.size_bytes) for buffer in buffers]
+        + [(buffer.death + 1, -1, buffer.size_bytes) for buffer in buffers]
+    )  # at one step, deaths come first
+    alive_bytes = greatest = 0
+    with_rest = [0] * ALIGNMENT  # how many of the buffers alive leave so many bytes of their last word free
+    for _, change, size_bytes in events:
+        whole = aligned(size_bytes)
+        alive_bytes += change * whole
+        with_rest[whole - size_bytes] += change
+        free = max((rest for rest, count in enumerate(with_rest) if count), default=0)
+        greatest = max(greatest, alive_bytes - free)
+    return greatest
 
 
 def aligned(offset_bytes: int) -> int:

@@ -11,6 +11,7 @@ from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.emulate import SelfTest
 from tinygen.export import Bundle, ProjectKind
+from tinygen.fit import fit_problem
 from tinygen.ir import Constraint, Op, Tensor
 from tinygen.program import Layer, Program
 from tinygen.tflite import ModelFile
@@ -44,6 +45,19 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "layers": [layer_json(program, layer) for layer in program.layers],
         "files": sorted(compiled.sources.files),
         "notes": list(compiled.model.notes),
+    }
+
+
+def inspect_json(compiled: Compiled) -> Json:
+    """What `inspect --board --json` prints: the manifest that a build would have, and whether the model fits."""
+    problem, board = fit_problem(compiled), compiled.board
+    return {
+        **build_manifest(compiled, None),
+        "fits": problem is None,
+        "problem": problem,
+        "ram_needed_bytes": compiled.program.plan.arena_bytes + board.stack_bytes,
+        "ram_bytes": board.ram_bytes,
+        "board_flash_bytes": board.flash_bytes,
     }
 
 

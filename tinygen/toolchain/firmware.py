@@ -174,7 +174,7 @@ def _explain_link(error: ToolError, board: Board) -> Exception:
     return DoesNotFitError(
         f"board {board.name}: the firmware needs {int(found[2])} bytes more than its {found[1]} of "
         f"{memory.size_bytes} bytes has (the self-test keeps {board.stack_bytes} bytes of RAM for its stack). "
-        "Choose a smaller model, --optimize ram or flash, or another board."
+        "Choose a smaller model or another board."
     )
 
 

@@ -41,7 +41,8 @@ def load_inputs(graph: Graph, path: Path) -> tuple[Inference, ...]:
         if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
             raise ValueError(f"{strangers[0]} is no array")
     except (OSError, ValueError, BadZipFile, EOFError, RuntimeError, zlib.error) as error:
-        raise UsageError(f"{path}: cannot be read as an .npz file: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"{path}: cannot be read as an .npz file: {reason}.") from error
     names = [tensor.name for tensor in graph.inputs]
     if len(set(names)) == len(names) and set(arrays) == set(names):
         chosen = [arrays[name] for name in names]

@@ -102,6 +102,8 @@ def validate(
 
 def _check_arrays(graph: Graph, inputs: Sequence[Inference], expected: Sequence[Mapping[int, Array]]) -> None:
     """Raise UsageError when the caller's arrays are not what the model takes and makes."""
+    if not inputs:
+        raise UsageError("validate: there is no inference to run; give at least one.")
     if len(inputs) != len(expected):
         raise UsageError(f"validate: {len(inputs)} inferences, but {len(expected)} sets of expected tensors.")
     made = {t.index: t for t in (*graph.outputs, *(t for node in graph.nodes for t in node.outputs))}

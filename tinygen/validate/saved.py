@@ -60,13 +60,17 @@ def load_run(path: Path) -> SavedRun:
         inputs = [arrays.pop(f"input_{i}") for i in range(sum(name.startswith("input_") for name in arrays))]
         tensors = {int(name.removeprefix("tensor_")): array for name, array in arrays.items()}
         count = len(inputs[0])
+        if count == 0:
+            raise ValueError("it holds no inference")
         return SavedRun(
             model,
             settings,
             tuple(tuple(array[n] for array in inputs) for n in range(count)),
             tuple({index: array[n] for index, array in tensors.items()} for n in range(count)),
         )
-    except (OSError, ArithmeticError, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path}: the saved run cannot be read: {error.strerror or error}.") from error
+    except (ArithmeticError, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path}: this is not a saved tinygen run: {error}.") from error
     except (BadZipFile, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: this is not a saved tinygen run: {error}.") from error

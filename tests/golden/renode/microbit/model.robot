@@ -15,6 +15,7 @@ model equals its reference on microbit
     File Should Exist         ${ELF}    msg=There is no ${ELF}: build it with `tinygen build --self-test 1`, or give --variable ELF:path.
     Execute Command           mach create "model"
     Execute Command           machine LoadPlatformDescription "${CURDIR}/microbit.repl"
+    Execute Command           sysbus WriteDoubleWord 0x40000100 0x1
     Execute Command           sysbus LoadELF "${ELF}"
     Create Log Tester         0
     Create Terminal Tester    sysbus.uart0    timeout=${TIMEOUT}

@@ -15,6 +15,7 @@ model equals its reference on nucleo-h743zi
     File Should Exist         ${ELF}    msg=There is no ${ELF}: build it with `tinygen build --self-test 1`, or give --variable ELF:path.
     Execute Command           mach create "model"
     Execute Command           machine LoadPlatformDescription "${CURDIR}/nucleo-h743zi.repl"
+    Execute Command           sysbus WriteDoubleWord 0x58024804 0x2000
     Execute Command           sysbus LoadELF "${ELF}"
     Create Log Tester         0
     Create Terminal Tester    sysbus.usart3    timeout=${TIMEOUT}

@@ -16,6 +16,7 @@ model equals its reference on pico
     Execute Command           mach create "model"
     Execute Command           machine LoadPlatformDescription "${CURDIR}/pico.repl"
     Execute Command           sysbus WriteDoubleWord 0x40024004 0x80000000
+    Execute Command           sysbus WriteDoubleWord 0x40008038 0x4
     Execute Command           sysbus WriteDoubleWord 0x4000C008 0x400120
     Execute Command           sysbus LoadELF "${ELF}"
     Create Log Tester         0
