@@ -8,14 +8,12 @@ import pytest
 
 from tests.emulation import toy
 from tests.support.paths import ROOT
-from tinygen.boards import UartFamily, board_names, load_board
+from tinygen.boards import UartFamily, load_board
 from tinygen.emulate.console import UARTS, Peripherals, RegisterError
 from tinygen.emulate.selftest_unicorn import UnicornSelfTest
 from tinygen.errors import BoardError, ToolError
-from tinygen.targets import Architecture
 from tinygen.toolchain import build_selftest
 from tinygen.toolchain.board_header import NRF_UART_BAUDRATES, NRF_UARTE_BAUDRATES, board_header
-from tinygen.toolchain.selftest import firmware_files
 
 IN_RAM = -1  # the address of the line that DMA fetches
 LINE = b"TINYGEN PASS toy inputs=1 layers=2\r\n"
@@ -201,15 +199,6 @@ def test_every_family_has_a_driver(family: UartFamily) -> None:
     source = (ROOT / "firmware" / f"console_{family.value}.c").read_text(encoding="utf-8")
     for function in ("console_open", "console_write", "console_close"):
         assert f"void {function}(" in source
-
-
-@pytest.mark.parametrize("name", board_names())
-def test_every_source_of_a_boards_self_test_exists(name: str) -> None:
-    board = load_board(name)
-    if board.target.architecture is Architecture.XTENSA:
-        return
-    for source in firmware_files(board):
-        assert (ROOT / "firmware" / source).is_file()
 
 
 def test_the_byte_that_follows_a_long_line_is_sent_too(tmp_path: Path) -> None:
