@@ -176,6 +176,13 @@ def test_a_time_that_does_not_end_is_refused(
     assert "is not a number of seconds" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--replay", "--save-run"])
+def test_options_of_an_emulated_run_are_refused(
+    option: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "it goes with neither --replay nor --save-run" in error_of(wire, model, capsys, option, "run.npz")
+
+
 def test_another_name_is_waited_for(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     later(lambda: wire.send(PASS.replace("classifier", "mine")))
     assert validate(model, wire, "--name", "mine") == 0

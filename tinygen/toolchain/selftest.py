@@ -41,14 +41,14 @@ def build_selftest(
         directory,
         toolchain,
         generated=(name, f"{name}_weights", f"{name}_selftest"),
-        sources=firmware_files(board),
+        sources=selftest_sources(board),
         define=(VALIDATE,),
     )
     elf = link(objects, board, directory, toolchain)
     return Firmware(elf, board, Build.VALIDATION, toolchain.name, name, Platform.SELF_TEST)
 
 
-def firmware_files(board: Board) -> tuple[str, ...]:
+def selftest_sources(board: Board) -> tuple[str, ...]:
     """The files of `firmware/` that make a board's self-test."""
     return (*_START[board.target.architecture], *_COMMON, f"console_{board.console.uart.value}.c")
 
