@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from tinygen.export import (
     default_kind,
     export_project,
     next_command,
+    renode,
     write_folder,
 )
 from tinygen.export.render import file_name
@@ -48,6 +50,7 @@ from tinygen.report.progress import progress
 from tinygen.resources import resource_path
 from tinygen.tflite import ModelFile, read
 from tinygen.validate import interpreters, port
+from tinygen.validate.in_renode import validate_in_renode
 from tinygen.validate.run import Comparison, validate
 from tinygen.validate.saved import SavedRun, load_run, save_run
 from tinygen.validate.vectors import make_vectors, selftest_sources
@@ -56,6 +59,8 @@ from tinygen.version import VERSION
 DEFAULT_INPUTS = "16"
 INTERRUPTED = 130
 DEMO_INPUTS = 4
+DEFAULT_VECTORS = 1
+RENODE = "renode"
 NO_PLATFORMIO = "(the board has no PlatformIO ids)"
 WIDTH_WITHOUT_TERMINAL = 132
 
@@ -83,8 +88,9 @@ def build(options: argparse.Namespace) -> int:
     board = models[0].board
     kind = ProjectKind(options.export) if options.export else default_kind(board)
     sizes = [_measure(compiled) for compiled in models]
-    selftests = [selftest_sources(model, make_vectors(model, options.self_test)) for model in models]
-    bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, options.self_test)
+    inputs = DEFAULT_VECTORS if options.self_test is None else options.self_test
+    selftests = [selftest_sources(model, make_vectors(model, inputs)) for model in models]
+    bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs)
     check_fit_together(
         models,
         [s.code_bytes + s.weights_bytes if s else m.program.weights_bytes for m, s in zip(models, sizes, strict=True)],
@@ -92,7 +98,9 @@ def build(options: argparse.Namespace) -> int:
         max_ram_bytes=options.max_ram,
         max_flash_bytes=options.max_flash,
     )
-    files = export_project(kind, bundle)
+    files: dict[str, str | bytes] = {**export_project(kind, bundle), **_renode_files(bundle, options.renode_platform)}
+    if options.self_test is not None:
+        files |= _selftest_firmware(bundle)
     manifest = project_manifest(bundle, kind, sizes, files)
     folder = options.output or f"{bundle.name}_{file_name(board.name)}"
     write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
@@ -104,6 +112,29 @@ def build(options: argparse.Namespace) -> int:
         label = kind.value if options.export or kind is ProjectKind.PLATFORMIO else f"{kind.value} {NO_PLATFORMIO}"
         _console().print(tables.build_summary(bundle, sizes, folder, label, commands))
     return 0
+
+
+def _renode_files(bundle: Bundle, platform: str | None) -> dict[str, str]:
+    """Platform, script and Robot test of every model, where Renode has the board."""
+    if platform is None and not renode.supports(bundle.board):
+        return {}
+    chosen = renode.RenodePlatform(platform or renode.RenodePlatform.OWN.value)
+    files: dict[str, str] = {}
+    for model in bundle.models:
+        expected = renode.Expected(model.program.name, bundle.inferences, len(model.program.layers))
+        files |= renode.renode_files(bundle.board, expected, chosen)
+    return files
+
+
+def _selftest_firmware(bundle: Bundle) -> dict[str, bytes]:
+    """The bare-metal firmware of every model, which Renode, QEMU and the board itself run."""
+    firmwares = {}
+    for model, selftest in zip(bundle.models, bundle.selftests, strict=True):
+        name = model.program.name
+        with tempfile.TemporaryDirectory(prefix="tinygen-") as folder:
+            built = toolchain.build_selftest({**model.sources.files, **selftest}, name, bundle.board, Path(folder))
+            firmwares[f"{renode.FOLDER}/{renode.elf_name(name)}"] = built.elf.read_bytes()
+    return firmwares
 
 
 def validate_command(options: argparse.Namespace) -> int:
@@ -124,7 +155,15 @@ def validate_command(options: argparse.Namespace) -> int:
             compiled = _compile(options)
             check_fit(compiled, compiled.program.weights_bytes)
             inputs = int(options.inputs) if options.inputs.isdecimal() else Path(options.inputs)
-            comparison = validate(compiled, emulator=options.emulator, inputs=inputs, seed=options.seed, progress=show)
+            if options.emulator == RENODE:
+                files = {f"{compiled.board.name}.repl": renode.platform_text(compiled.board)}
+                comparison = validate_in_renode(
+                    compiled, options.renode, files, inputs=inputs, seed=options.seed, progress=show
+                )
+            else:
+                comparison = validate(
+                    compiled, emulator=options.emulator, inputs=inputs, seed=options.seed, progress=show
+                )
             reproduce = _command(options, compiled, ["--inputs", options.inputs, "--seed", str(options.seed)])
     if options.save_run:
         _save(comparison, Path(options.save_run))
@@ -202,7 +241,7 @@ def _validate_port(options: argparse.Namespace) -> int:
     if options.replay or options.save_run:
         raise UsageError("validate: --port reads what the board tells; it goes with neither --replay nor --save-run.")
     compiled = _compile(options)
-    name, layers = compiled.program.name, len(compiled.program.graph.nodes)
+    name, layers = options.name or compiled.program.name, len(compiled.program.graph.nodes)
     with progress(Console(stderr=True)) as show:
         result = port.read_port(
             options.port, name, baud=compiled.board.console.baud, timeout_s=options.timeout, progress=show
@@ -332,7 +371,15 @@ def _parser() -> argparse.ArgumentParser:
         help="the build system (default: platformio, or cmake where the board has no PlatformIO ids)",
     )
     command.add_argument(
-        "--self-test", type=int, default=1, metavar="N", help="how many inputs the self-test embeds (default: 1)"
+        "--self-test",
+        type=int,
+        metavar="N",
+        help="embed N inputs in the self-test (default: 1), and build the bare-metal firmware that runs it",
+    )
+    command.add_argument(
+        "--renode-platform",
+        choices=[p.value for p in renode.RenodePlatform],
+        help="the platform file for Renode: tinygen's own (default), or the one that comes with Renode",
     )
     command.add_argument(
         "--shared-arena", action="store_true", help="one arena for several models, which then take turns"
@@ -346,8 +393,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("model", metavar="MODEL", nargs="?", help="an int8 .tflite file")
     command.add_argument(
-        "--emulator", choices=["auto", *(e.name for e in emulate.EMULATORS)], default="auto", help="default: auto"
+        "--emulator",
+        choices=["auto", *(e.name for e in emulate.EMULATORS), RENODE],
+        default="auto",
+        help="default: auto; renode runs the self-test firmware on the whole board",
     )
+    command.add_argument("--renode", metavar="PATH", help="Renode's program, where it is not on the PATH")
     command.add_argument(
         "--inputs",
         default=DEFAULT_INPUTS,

@@ -24,7 +24,12 @@ assert pathlib.Path("selftest.elf").is_file() and pathlib.Path("nano33.repl").is
 {body}
 """
 PASS = 'pathlib.Path("console.txt").write_text("TINYGEN CYCLES toy 7\\r\\nTINYGEN PASS toy inputs=1 layers=2\\r\\n")'
-MARKS = 'print("[INFO] cpu: tinygen_mark_begin 1000"); print("[INFO] cpu: tinygen_mark_end 1550")'
+MARKS = """
+print("[INFO] cpu: tinygen run begins at 100, called from 4097")
+print("[INFO] cpu: tinygen run begins at 1000, called from 8193")
+if "AddHook 0x2000 " in pathlib.Path("run.resc").read_text():
+    print("[INFO] cpu: tinygen run ends at 1550")
+"""
 LINGER = "sys.stdout.flush(); time.sleep(60)"
 
 
@@ -96,8 +101,16 @@ def test_renode_test_leads_to_renode_beside_it(monkeypatch: pytest.MonkeyPatch, 
     assert renode.find_renode() == program
 
 
-def test_the_script_bounds_virtual_time_and_hooks_both_marks(firmware: Firmware) -> None:
-    lines = renode.batch_script(firmware).splitlines()
+def test_a_failed_self_test_is_not_counted(firmware: Firmware, tmp_path: Path) -> None:
+    result = run(firmware, fake(tmp_path, MARKS, PASS.replace("PASS toy", "FAIL toy")))
+    assert result.lines[-1].startswith("TINYGEN FAIL toy")
+    assert result.instructions is None
+
+
+def test_the_script_bounds_virtual_time_and_hooks_the_run_functions_borders(firmware: Firmware) -> None:
+    lines = renode.batch_script(firmware, 0x1234).splitlines()
     assert f'emulation RunFor "{renode.VIRTUAL_SECONDS}"' in lines
     assert lines[-1] == "quit"
-    assert sum("AddHook" in line for line in lines) == 2
+    hooks = [line for line in lines if "AddHook" in line]
+    assert len(hooks) == 2
+    assert hooks[0].endswith('str(self.LR.RawValue))"') and hooks[1].startswith("cpu AddHook 0x1234 ")

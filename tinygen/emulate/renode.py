@@ -18,6 +18,7 @@ from pathlib import Path
 from tinygen.boards import Board
 from tinygen.emulate.symbols import read_image
 from tinygen.errors import EmulatorError, ToolError
+from tinygen.targets import Architecture
 from tinygen.toolchain import Firmware, Tool
 
 NAME = "renode"
@@ -36,11 +37,15 @@ OLDEST_FOR = {
 """The first release with a core or a UART model."""
 
 VIRTUAL_SECONDS = 120
-BEGIN, END = "tinygen_mark_begin", "tinygen_mark_end"
+BEGIN, END = "tinygen run begins at", "tinygen run ends at"
+LINK_REGISTER = {Architecture.ARM_M: "LR", Architecture.RISCV32: "RA"}
+"""Where a call leaves its return address. Xtensa has it in a window, and Renode's count there goes on in the halt."""
+
 STRAY = "non existing peripheral"
 LAST_LINE = re.compile(r"^TINYGEN (PASS|FAIL) ", re.MULTILINE)
 SHOWN_LINES = 8
 POLL_S = 0.1
+SCRIPT = "run.resc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +94,33 @@ def run_renode(
 ) -> RenodeRun:
     """Run a self-test firmware; `files` are the board's platform file and others that the script needs.
 
-    Raises ToolError when Renode is too old, EmulatorError when the firmware printed no last line in time, or touched
-    addresses that nothing answers.
+    A run that passes is followed by a second one, which counts the instructions of the run function's last call: its
+    return address is known only then. Raises ToolError when Renode is too old, EmulatorError when the firmware printed
+    no last line in time, or touched addresses that nothing answers.
     """
-    board = firmware.board
     version = _version(renode)
-    _check_version(board, version)
+    _check_version(firmware.board, version)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8", newline="\n")
     shutil.copyfile(firmware.elf, directory / "selftest.elf")
-    (directory / "run.resc").write_text(batch_script(firmware), encoding="utf-8", newline="\n")
+    lines, logged = _run(firmware, renode, directory, None, timeout_s)
+    returns = re.findall(rf"{BEGIN} \d+, called from (\d+)", logged)
+    instructions = None
+    if returns and lines[-1].startswith("TINYGEN PASS "):
+        _, logged = _run(firmware, renode, directory, int(returns[-1]) & ~1, timeout_s)
+        instructions = _counted(logged)
+    return RenodeRun(lines, instructions, ".".join(map(str, version)))
+
+
+def _run(
+    firmware: Firmware, renode: Path, directory: Path, return_address: int | None, timeout_s: float
+) -> tuple[tuple[str, ...], str]:
+    """One run from reset: the console's lines and Renode's log."""
+    (directory / SCRIPT).write_text(batch_script(firmware, return_address), encoding="utf-8", newline="\n")
     console, log = directory / "console.txt", directory / "renode.log"
-    command = [str(renode), "--disable-gui", "--console", "--plain", "run.resc"]
+    console.unlink(missing_ok=True)
+    command = [str(renode), "--disable-gui", "--console", "--plain", SCRIPT]
     with log.open("wb") as output:
         try:
             process = subprocess.Popen(
@@ -114,18 +133,21 @@ def run_renode(
         finally:
             process.kill()
             process.wait()
-    return _result(firmware, console, log, ".".join(map(str, version)), timeout_s)
+    return _result(firmware, console, log, timeout_s)
 
 
-def batch_script(firmware: Firmware) -> str:
-    """The Monitor's commands for one run that ends by itself."""
+def batch_script(firmware: Firmware, return_address: int | None) -> str:
+    """The Monitor's commands for one run that ends by itself; hooks log the count at the run function's borders."""
     board = firmware.board
-    symbols = read_image(firmware.elf).symbols
-    hooks = [
-        f"cpu AddHook 0x{symbols[name] & ~1:X} \"self.Log(LogLevel.Info, '{name} ' + str(self.ExecutedInstructions))\""
-        for name in (BEGIN, END)
-        if name in symbols
-    ]
+    entry = read_image(firmware.elf).symbol(f"{firmware.name}_run")
+    register = LINK_REGISTER.get(board.target.architecture)
+    hooks = []
+    if register:
+        hooks.append(
+            (entry, f"'{BEGIN} ' + str(self.ExecutedInstructions) + ', called from ' + str(self.{register}.RawValue)")
+        )
+    if return_address is not None:
+        hooks.append((return_address, f"'{END} ' + str(self.ExecutedInstructions)"))
     uart = board.console.name or "uart0"
     return "\n".join(
         [
@@ -139,7 +161,7 @@ def batch_script(firmware: Firmware) -> str:
             ),
             "sysbus LoadELF $ORIGIN/selftest.elf",
             f"{uart} CreateFileBackend $ORIGIN/console.txt true",
-            *hooks,
+            *(f'cpu AddHook 0x{address:X} "self.Log(LogLevel.Info, {text})"' for address, text in hooks),
             f'emulation RunFor "{VIRTUAL_SECONDS}"',
             "quit",
             "",
@@ -156,7 +178,7 @@ def _wait(process: subprocess.Popen[bytes], console: Path, deadline: float) -> N
         time.sleep(POLL_S)
 
 
-def _result(firmware: Firmware, console: Path, log: Path, version: str, timeout_s: float) -> RenodeRun:
+def _result(firmware: Firmware, console: Path, log: Path, timeout_s: float) -> tuple[tuple[str, ...], str]:
     printed, logged = _text(console), _text(log)
     stray = [line for line in logged.splitlines() if STRAY in line]
     if stray:
@@ -169,15 +191,14 @@ def _result(firmware: Firmware, console: Path, log: Path, version: str, timeout_
             f"renode: the self-test printed no result within {VIRTUAL_SECONDS} virtual and {timeout_s:g} real seconds. "
             f"Console: {printed.strip()[-200:] or 'nothing'!r}. The end of Renode's log:\n{tail}"
         )
-    return RenodeRun(tuple(line.strip() for line in printed.splitlines() if line.strip()), _counted(logged), version)
+    return tuple(line.strip() for line in printed.splitlines() if line.strip()), logged
 
 
 def _counted(logged: str) -> int | None:
-    """Instructions between the last pair of marks."""
-    counts = {mark: [int(n) for n in re.findall(rf"{mark} (\d+)", logged)] for mark in (BEGIN, END)}
-    if not counts[BEGIN] or len(counts[BEGIN]) != len(counts[END]):
-        return None
-    return counts[END][-1] - counts[BEGIN][-1]
+    """Instructions of the run function's last call."""
+    begins = re.findall(rf"{BEGIN} (\d+)", logged)
+    ends = re.findall(rf"{END} (\d+)", logged)
+    return int(ends[-1]) - int(begins[-1]) if begins and ends else None
 
 
 def _version(renode: Path) -> tuple[int, ...]:

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from tinygen.errors import UsageError
 
 MANIFEST = "manifest.json"
+Content = str | bytes
 
 
-def write_folder(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files (text by relative path with /), replacing those of an earlier build. What a user added stays.
+def write_folder(folder: Path, files: Mapping[str, Content]) -> None:
+    """Write the files (text or bytes by relative path with /), replacing those of an earlier build. What a user added stays.
 
     Raises UsageError when the folder holds something that is not a tinygen build, when a file of the user's is in the
     way, or when it cannot be written; then nothing in it has changed.
@@ -30,9 +31,9 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
     try:
         fresh = staging / "new"
         fresh.mkdir()
-        for name, text in files.items():
+        for name, content in files.items():
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / name).write_text(text, encoding="utf-8", newline="\n")
+            (fresh / name).write_bytes(_bytes(content))
         if not folder.exists():
             fresh.rename(folder)
             return
@@ -43,7 +44,7 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _exchange(folder: Path, fresh: Path, old: Path, files: Mapping[str, str], stale: set[str]) -> None:
+def _exchange(folder: Path, fresh: Path, old: Path, files: Mapping[str, Content], stale: set[str]) -> None:
     """Put the new files in the old ones' places; when one of them fails, undo those before it."""
     moved: list[str] = []  # from the folder to `old`
     placed: list[str] = []  # from `fresh` to the folder
@@ -77,7 +78,11 @@ def _remove_empty_folders(folder: Path, names: list[str] | set[str]) -> None:
             place.rmdir()
 
 
-def _check_place(folder: Path, name: str, text: str, earlier: set[str]) -> None:
+def _bytes(content: Content) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _check_place(folder: Path, name: str, content: Content, earlier: set[str]) -> None:
     """Refuse to write where something lies that is not from an earlier build."""
     place = folder / name
     for parent in [place, *place.parents][1 : len(PurePosixPath(name).parts)]:
@@ -88,7 +93,7 @@ def _check_place(folder: Path, name: str, text: str, earlier: set[str]) -> None:
             )
     if name in earlier or name == MANIFEST or not (place.exists() or place.is_symlink()):
         return
-    if place.is_file() and not place.is_symlink() and place.read_bytes() == text.encode():
+    if place.is_file() and not place.is_symlink() and place.read_bytes() == _bytes(content):
         return  # of a build that was interrupted before its manifest was written
     raise UsageError(
         f"{place}: tinygen needs this name and did not write what is there. Rename it, or choose another folder "

@@ -11,9 +11,6 @@ from tinygen.emit.environment import environment
 from tinygen.errors import BoardError
 
 FOLDER = "renode"
-ELF = "selftest.elf"
-"""The self-test's firmware, in the folder above."""
-
 VIRTUAL_SECONDS = 120
 REAL_SECONDS = 600
 GAP_BYTES = 0x100
@@ -67,6 +64,11 @@ class Expected:
         return f"TINYGEN PASS {self.name} inputs={self.inputs} layers={self.layers}"
 
 
+def elf_name(name: str) -> str:
+    """The self-test's firmware, beside the scripts."""
+    return f"{name}.elf"
+
+
 def supports(board: Board) -> bool:
     """Whether Renode has a core and a console for the board."""
     emulation = board.emulation
@@ -106,7 +108,7 @@ def renode_files(board: Board, expected: Expected, platform: RenodePlatform = Re
         "name": expected.name,
         "inputs": expected.inputs,
         "layers": expected.layers,
-        "elf": ELF,
+        "elf": elf_name(expected.name),
         "platform": f"$ORIGIN/{own}" if is_own else f"@{STOCK[board.name]}",
         "robot_platform": f'"${{CURDIR}}/{own}"' if is_own else f"@{STOCK[board.name]}",
         "uart": _uart(board),

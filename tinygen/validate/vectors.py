@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy.typing as npt
 from tinygen.compile import Compiled
 from tinygen.emit.environment import environment
 from tinygen.errors import UsageError
+from tinygen.ir import Array
 from tinygen.validate.evaluate import evaluate
-from tinygen.validate.inputs import as_bytes, random_inputs
+from tinygen.validate.inputs import Inference, as_bytes, random_inputs
 from tinygen.version import VERSION
 
 MOST_INFERENCES = 1000
@@ -42,16 +44,23 @@ def make_vectors(compiled: Compiled, count: int, seed: int = 0) -> Vectors:
     """
     if not 1 <= count <= MOST_INFERENCES:
         raise UsageError(f"--self-test {count}: between 1 and {MOST_INFERENCES} inputs can be embedded.")
+    inferences = random_inputs(compiled.program.graph, count, seed)[:count]
+    graph, reference = compiled.program.graph, compiled.options.reference
+    return vectors_of(compiled, inferences, [evaluate(graph, arrays, reference) for arrays in inferences])
+
+
+def vectors_of(compiled: Compiled, inferences: Sequence[Inference], expected: Sequence[Mapping[int, Array]]) -> Vectors:
+    """The vectors of given inputs, and of what a reference made of them: tensor index → value, one mapping an input."""
     graph = compiled.program.graph
-    inferences = random_inputs(graph, count, seed)[:count]
-    expected = []
-    for arrays in inferences:
-        values = evaluate(graph, arrays, compiled.options.reference)
-        made = [values[tensor.index] for node in graph.nodes for tensor in node.outputs]
-        expected.append(tuple(zlib.crc32(np.ascontiguousarray(a, a.dtype.newbyteorder("<")).tobytes()) for a in made))
+    made = [tensor.index for node in graph.nodes for tensor in node.outputs]
+    crcs = tuple(tuple(zlib.crc32(_little_endian(values[index])) for index in made) for values in expected)
     raw = as_bytes(inferences)
     inputs = tuple(tuple(np.frombuffer(data[i], np.uint8) for data in raw) for i in range(len(graph.inputs)))
-    return Vectors(inputs, tuple(expected))
+    return Vectors(inputs, crcs)
+
+
+def _little_endian(values: Array) -> bytes:
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
 
 
 def selftest_sources(compiled: Compiled, vectors: Vectors) -> dict[str, str]:
