@@ -190,6 +190,11 @@ def test_another_name_is_waited_for(wire: Wire, model: str, capsys: pytest.Captu
     assert capsys.readouterr().out == PASS.replace("classifier", "mine") + "\n"
 
 
+def test_a_name_without_a_port_is_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", model, "--board", "nano33", "--name", "mine"]) == 2
+    assert "without a port it means nothing" in capsys.readouterr().err
+
+
 def test_progress_says_to_press_reset(wire: Wire) -> None:
     stages = []
     later(lambda: wire.send(PASS))
