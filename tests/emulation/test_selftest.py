@@ -233,7 +233,7 @@ def test_the_self_test_is_no_firmware_for_streams(tmp_path: Path) -> None:
 
 
 def test_the_host_runs_no_self_test(firmwares) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ToolError, match="it runs no board's firmware. Known here: unicorn, qemu"):
+    with pytest.raises(ToolError, match=r"it runs no board's firmware\. Known here: unicorn, qemu"):
         run_selftest(firmwares("nano33"), "host", timeout_s=1.0)
 
 
