@@ -141,6 +141,8 @@ def validate_command(options: argparse.Namespace) -> int:
     """`tinygen validate`"""
     if options.port:
         return _validate_port(options)
+    if options.name:
+        raise UsageError("validate: --name says whose lines to read at --port; without a port it means nothing.")
     with progress(Console(stderr=True)) as show:
         if options.replay:
             saved = load_run(Path(options.replay))
@@ -408,7 +410,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=_seed, default=0, help="of the random inputs (default: 0)")
     command.add_argument("--save-run", metavar="FILE.npz", help="save model, inputs and expected tensors")
     command.add_argument("--replay", metavar="FILE.npz", help="run what --save-run saved, without an interpreter")
-    command.add_argument("--name", help="the --name that the model was built with")
+    command.add_argument("--name", help="with --port: the --name that the model was built with")
     command.add_argument("--port", metavar="PORT", help="read a real board's self-test from this serial port instead")
     command.add_argument(
         "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="how long to wait at the port (default: 60)"

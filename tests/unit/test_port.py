@@ -189,6 +189,11 @@ def test_another_name_is_waited_for(wire: Wire, model: str, capsys: pytest.Captu
     assert capsys.readouterr().out == PASS.replace("classifier", "mine") + "\n"
 
 
+def test_a_name_without_a_port_is_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", model, "--board", "nano33", "--name", "mine"]) == 2
+    assert "without a port it means nothing" in capsys.readouterr().err
+
+
 def test_progress_says_to_press_reset(wire: Wire) -> None:
     stages = []
     later(lambda: wire.send(PASS))
@@ -208,9 +213,14 @@ def test_without_pyserial_the_remedy_is_told() -> None:
     assert 'ToolError: port /dev/x: pyserial is not installed: pip install "tinygen[serial]".' in done.stderr
 
 
+def open_files() -> int:
+    """How many files this process has open; 0 where the system does not tell."""
+    listing = Path("/proc/self/fd")
+    return sum(1 for _ in listing.iterdir()) if listing.is_dir() else 0
+
+
 def test_a_port_is_closed_whatever_happens(wire: Wire) -> None:
-    descriptors = Path("/proc/self/fd")
-    before = len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
+    before = open_files()
     with pytest.raises(ToolError, match="did not come"):
         read_port(wire.port, "kws", baud=115200, timeout_s=0.3, progress=lambda *_: None)
-    assert not before or len(list(descriptors.iterdir())) == before
+    assert open_files() == before

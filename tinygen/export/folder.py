@@ -15,7 +15,7 @@ Content = str | bytes
 
 
 def write_folder(folder: Path, files: Mapping[str, Content]) -> None:
-    """Write the files (text or bytes by relative path with /), replacing those of an earlier build. What a user added stays.
+    """Write the files (by relative path with /), replacing those of an earlier build. What a user added stays.
 
     Raises UsageError when the folder holds something that is not a tinygen build, when a file of the user's is in the
     way, or when it cannot be written; then nothing in it has changed.
