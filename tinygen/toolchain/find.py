@@ -80,11 +80,12 @@ _DYNAMIC: dict[Family, str] = {
     Family.ESP32_GCC: "-mdynconfig=xtensa_esp32.so",
     Family.ESP32S3_GCC: "-mdynconfig=xtensa_esp32s3.so",
 }
+_ESPRESSIF = "ESP-IDF's install script, or pip install platformio and build any project for the board once"
 _INSTALL: dict[Family, str] = {
     Family.ARM_GCC: "apt install gcc-arm-none-eabi, or any PlatformIO Arm platform (pio pkg install)",
     Family.RISCV_GCC: "apt install gcc-riscv64-unknown-elf",
-    Family.ESP32_GCC: "ESP-IDF, or PlatformIO's espressif32 (pio pkg install)",
-    Family.ESP32S3_GCC: "ESP-IDF, or PlatformIO's espressif32 (pio pkg install)",
+    Family.ESP32_GCC: _ESPRESSIF,
+    Family.ESP32S3_GCC: _ESPRESSIF,
     Family.XTENSA_LLVM: "apt install clang-22 llvm-22 binutils-xtensa-lx106",
     Family.XTENSA_GCC: "apt install gcc-xtensa-lx106",
     Family.ZIG: "pip install ziglang",

@@ -12,9 +12,9 @@ from tinygen.toolchain.platforms import Platform
 # Nothing lies below its RAM, so a stack at the bottom faults when it overflows.
 SIM_ROM = Memory(name="flash", kind=MemoryKind.FLASH, origin=0x5000_0000, size_bytes=64 << 20)
 SIM_RAM_ORIGIN = 0x6000_0000
-# Its windowed cores: 128 MB of RAM from 0 on, ROM for a jump at reset. sim_xtensa_windowed.S has the MMU leave only four
-# pages of 16 MB of that RAM to data, one for each of the chip's memories. All of it is in the GB that a windowed return
-# cannot leave.
+# Its windowed cores: 128 MB of RAM from 0 on, ROM for a jump at reset. sim_xtensa_windowed.S has the MMU leave only
+# four pages of 16 MB of that RAM to data, one for each of the chip's memories. All of it is in the GB that a windowed
+# return cannot leave.
 WINDOWED_SIM_RESET = Memory(name="reset", kind=MemoryKind.FLASH, origin=0xFE00_0000, size_bytes=0x1000)
 WINDOWED_SIM_PAGE_BYTES = 16 << 20
 
