@@ -30,7 +30,7 @@ _start:
     .section .text.tinygen_trap, "ax"
     .globl tinygen_trap
     .type tinygen_trap, @function
-    .p2align 2
+    .p2align 8 /* the ESP32-C3 ignores the low eight bits of mtvec */
 tinygen_trap:
     mv a4, sp
     la sp, _stack_top /* the stack may be what overflowed */

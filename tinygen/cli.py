@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import sys
@@ -23,10 +24,18 @@ from tinygen.ir import Reference
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
 from tinygen.report import tables
-from tinygen.report.manifest import board_json, build_manifest, comparison_json, graph_json, op_json, tool_json
+from tinygen.report.manifest import (
+    board_json,
+    build_manifest,
+    comparison_json,
+    graph_json,
+    op_json,
+    selftest_json,
+    tool_json,
+)
 from tinygen.report.progress import progress
 from tinygen.tflite import ModelFile, read
-from tinygen.validate import interpreters
+from tinygen.validate import interpreters, port
 from tinygen.validate.run import Comparison, validate
 from tinygen.validate.saved import SavedRun, load_run, save_run
 from tinygen.version import VERSION
@@ -71,6 +80,8 @@ def build(options: argparse.Namespace) -> int:
 
 def validate_command(options: argparse.Namespace) -> int:
     """`tinygen validate`"""
+    if options.port:
+        return _validate_port(options)
     with progress(Console(stderr=True)) as show:
         if options.replay:
             saved = load_run(Path(options.replay))
@@ -138,12 +149,31 @@ def ops(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """`tinygen doctor`"""
-    found = [*toolchain.survey(), *emulate.survey(), *interpreters.survey()]
+    found = [*toolchain.survey(), *emulate.survey(), *interpreters.survey(), *port.survey()]
     if options.json:
         _print_json([tool_json(tool) for tool in found])
     else:
         _console().print(tables.tool_table(found))
     return 0
+
+
+def _validate_port(options: argparse.Namespace) -> int:
+    """The board itself runs the self-test; its lines come over a serial port."""
+    compiled = _compile(options)
+    name, layers = compiled.program.name, len(compiled.program.graph.nodes)
+    with progress(Console(stderr=True)) as show:
+        result = port.read_port(
+            options.port, name, baud=compiled.board.console.baud, timeout_s=options.timeout, progress=show
+        )
+    if result.layers not in (None, layers):
+        raise UsageError(
+            f"{options.port}: the board's {name} has {result.layers} layers, {options.model} has {layers}."
+        )
+    if options.json:
+        _print_json(selftest_json(name, options.board, result))
+    else:
+        _console().print("\n".join(result.lines))
+    return 0 if result.passed else 1
 
 
 def _compile(options: argparse.Namespace) -> Compiled:
@@ -245,6 +275,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
     command.add_argument("--save-run", metavar="FILE.npz", help="save model, inputs and expected tensors")
     command.add_argument("--replay", metavar="FILE.npz", help="run what --save-run saved, without an interpreter")
+    command.add_argument("--name", help="the --name that the model was built with")
+    command.add_argument("--port", metavar="PORT", help="read a real board's self-test from this serial port instead")
+    command.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="how long to wait at the port (default: 60)"
+    )
     command.set_defaults(command=validate_command)
 
     command = commands.add_parser(
@@ -264,6 +299,17 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("doctor", parents=[as_json], help="what is installed, and how to get the rest")
     command.set_defaults(command=doctor)
     return parser
+
+
+def _seconds(text: str) -> float:
+    """A time that comes to an end."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 60")
+    return seconds
 
 
 def _size(text: str) -> int:

@@ -82,6 +82,43 @@ void *toy_output(void *arena, int32_t index) { return (int8_t *)arena + 72 + ind
 FILES = {"toy.h": HEADER, "toy.c": SOURCE, "toy_weights.c": WEIGHTS}
 
 
+SELFTEST_HEADER = """\
+#ifndef TOY_SELFTEST_H
+#define TOY_SELFTEST_H
+#include <stdint.h>
+typedef struct {
+    void (*print_line)(const char *line);
+    uint32_t (*read_cycles)(void);
+} toy_selftest_port;
+uint32_t toy_selftest(void *arena, const toy_selftest_port *port);
+#endif
+"""
+SELFTEST_SOURCE = """\
+#include "toy_selftest.h"
+
+#include "toy.h"
+
+void toy_validate_step(int32_t layer, int32_t output, const void *base, int32_t row_stride, int32_t ring_rows,
+                       int32_t row_bytes, int32_t row_begin, int32_t row_end)
+{
+    (void)layer, (void)output, (void)base, (void)row_stride, (void)ring_rows;
+    (void)row_bytes, (void)row_begin, (void)row_end;
+}
+
+uint32_t toy_selftest(void *arena, const toy_selftest_port *port)
+{
+    toy_run(arena);
+    port->print_line("TINYGEN PASS toy inputs=1 layers=2");
+    return 0;
+}
+"""
+
+
+def selftest_files(files: dict[str, str] | None = None) -> dict[str, str]:
+    """The files with a self-test that checks nothing and prints PASS."""
+    return {**(files or FILES), "toy_selftest.h": SELFTEST_HEADER, "toy_selftest.c": SELFTEST_SOURCE}
+
+
 def broken(statement: str, helper: str = "") -> dict[str, str]:
     """The files with one more statement between the layers."""
     source = SOURCE.replace("/*STATEMENT*/", statement).replace("/*HELPER*/", helper)

@@ -4,5 +4,19 @@ from __future__ import annotations
 
 from tinygen.emulate.base import Emulator, Inference, Job, Progress, Run, Step
 from tinygen.emulate.find import EMULATORS, find_emulator, survey
+from tinygen.emulate.lines import SelfTest
+from tinygen.emulate.selftest import run_selftest
 
-__all__ = ["EMULATORS", "Emulator", "Inference", "Job", "Progress", "Run", "Step", "find_emulator", "survey"]
+__all__ = [
+    "EMULATORS",
+    "Emulator",
+    "Inference",
+    "Job",
+    "Progress",
+    "Run",
+    "SelfTest",
+    "Step",
+    "find_emulator",
+    "run_selftest",
+    "survey",
+]

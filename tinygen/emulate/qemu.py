@@ -35,7 +35,7 @@ INSTALL: dict[Architecture, str] = {
 }
 # For firmware in the call0 ABI. The other, de233_fpu, has what the ESP32 has but MULSH and MULUH.
 SMALL_XTENSA = "lx106"
-_QUIET = ("-display", "none", "-monitor", "none", "-serial", "null", "-nodefaults", "-no-reboot")
+_QUIET = ("-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot")
 
 
 class Qemu:
@@ -58,14 +58,15 @@ class Qemu:
         reason = self.unsupported(board)
         if reason:
             raise ToolError(f"emulator qemu: {reason}")
-        if firmware.platform is Platform.HOST:
-            raise EmulatorError("emulator qemu: this firmware is linked for the host.")
+        if firmware.platform in (Platform.HOST, Platform.SELF_TEST, Platform.SELF_TEST_SIM):
+            raise EmulatorError(f"emulator qemu: this firmware is linked for {firmware.platform.value}.")
         with tempfile.TemporaryDirectory(prefix="tinygen-qemu-") as folder:
             directory = Path(folder)
             shutil.copyfile(firmware.elf, directory / "firmware.elf")  # QEMU splits options at commas in paths
             (directory / "input.bin").write_bytes(encode_input(job))
             (directory / "output.bin").touch()  # simcall firmware opens it, but cannot create it everywhere
-            ended, message = run_process(_command(firmware), directory, job.timeout_s)
+            command = (*machine_command(board, firmware.platform), "-serial", "null")
+            ended, message = run_process(command, directory, job.timeout_s)
             path = directory / "output.bin"
             output = decode_output(path.read_bytes() if path.is_file() else b"", job)
         if ended == EXIT_DONE and output.complete:
@@ -75,12 +76,12 @@ class Qemu:
         raise _error(firmware, output, ended, message, job.timeout_s)
 
 
-def _command(firmware: Firmware) -> tuple[str, ...]:
-    board = firmware.board
+def machine_command(board: Board, platform: Platform) -> tuple[str, ...]:
+    """QEMU as the board's machine with firmware.elf of the working folder; no option names a serial port."""
     program = qemu_path(SYSTEMS[board.target.architecture])
     assert program is not None
     command = [program, "-M", board.emulation.qemu_machine, *_QUIET, "-kernel", "firmware.elf"]
-    if cpu := SMALL_XTENSA if firmware.platform is Platform.XTENSA_SIM else board.target.qemu_cpu:
+    if cpu := SMALL_XTENSA if platform is Platform.XTENSA_SIM else board.target.qemu_cpu:
         command += ["-cpu", cpu]
     if board.target.architecture is Architecture.RISCV32:
         command += ["-bios", "none"]
@@ -115,10 +116,11 @@ def _error(firmware: Firmware, output: Output, ended: int | None, message: str, 
         if sp and faults.below_stack(int(sp[1], 16), ram):
             return faults.stack_error(firmware, "qemu", where, faults.during(output, firmware))
         return faults.unfinished_error(firmware, "qemu", output, f"{lockup[0]} {where}")
-    return faults.unfinished_error(firmware, "qemu", output, f"QEMU's exit code {ended}; {_last_line(message)}")
+    return faults.unfinished_error(firmware, "qemu", output, f"QEMU's exit code {ended}; {last_line(message)}")
 
 
-def _last_line(message: str) -> str:
+def last_line(message: str) -> str:
+    """What a program said last, as the end of a sentence."""
     lines = message.strip().splitlines()
     return f"it said: {lines[-1]}" if lines else "it said nothing"
 
@@ -145,12 +147,13 @@ def run_process(
         finally:
             # Also when the user interrupts: nothing of the child may stay behind.
             if ended is None:
-                _kill(child)
+                kill(child)
         errors.seek(0)
         return ended, errors.read(1 << 20).decode("utf-8", "replace")
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
+def kill(child: subprocess.Popen[bytes]) -> None:
+    """Ends a child that leads its own process group, and all that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(child.pid, signal.SIGKILL)  # its own group: start_new_session

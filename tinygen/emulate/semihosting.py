@@ -1,4 +1,4 @@
-"""Serves the semihosting calls of the self-test from memory: input.bin is bytes, output.bin a buffer."""
+"""Serves semihosting calls from memory: input.bin is bytes, output.bin and the terminal are buffers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ SYS_EXIT_EXTENDED = 0x20
 
 INPUT_HANDLE = 1
 OUTPUT_HANDLE = 2
+TERMINAL_HANDLE = 3
+_HANDLES = {b"input.bin": INPUT_HANDLE, b"output.bin": OUTPUT_HANDLE, b":tt": TERMINAL_HANDLE}
 FAILED = 0xFFFFFFFF
 
 
@@ -29,13 +31,14 @@ class Semihosting:
         self._read = read
         self._write = write
         self.output = bytearray()
+        self.terminal = bytearray()
         self.exit_code: int | None = None
 
     def call(self, operation: int, arguments: int) -> int:
         """Carries out one call; its result for the firmware. `exit_code` is set when it was the last."""
         if operation == SYS_OPEN:
             name, _mode, length = self._words(arguments, 3)
-            return {b"input.bin": INPUT_HANDLE, b"output.bin": OUTPUT_HANDLE}.get(self._read(name, length), FAILED)
+            return _HANDLES.get(self._read(name, length), FAILED)
         if operation == SYS_READ:
             handle, to, count = self._words(arguments, 3)
             if handle != INPUT_HANDLE:
@@ -46,9 +49,10 @@ class Semihosting:
             return count - len(part)
         if operation == SYS_WRITE:
             handle, start, count = self._words(arguments, 3)
-            if handle != OUTPUT_HANDLE:
+            if handle not in (OUTPUT_HANDLE, TERMINAL_HANDLE):
                 return count
-            self.output += self._read(start, count)
+            buffer = self.output if handle == OUTPUT_HANDLE else self.terminal
+            buffer += self._read(start, count)
             return 0
         if operation == SYS_CLOSE:
             return 0

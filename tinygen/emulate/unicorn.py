@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tinygen.boards import Board, MemoryKind
+from tinygen.boards import Board
 from tinygen.emulate import counter, faults
 from tinygen.emulate.base import Inference, Job, Progress, Run, Step
+from tinygen.emulate.engine import BKPT_SEMIHOSTING, Core, access_kind, make_core, map_memories, unicorn_module
 from tinygen.emulate.semihosting import Semihosting
 from tinygen.emulate.stream import EXIT_DONE, RECORD_END, decode_output, encode_input
 from tinygen.emulate.symbols import Image, read_image
 from tinygen.errors import EmulatorError, ToolError
-from tinygen.targets import Architecture
 from tinygen.toolchain import Firmware, Platform
 
-PAGE_BYTES = 4096
-SYSTEM_CONTROL = 0xE000_E000  # one page of registers that Cortex-M start-up writes
 MAX_INSTRUCTIONS = 20_000_000_000  # of one inference; hundreds of times what the largest known model needs
 RETURN = b"\x82\x80"  # RISC-V c.ret
-BKPT_SEMIHOSTING = b"\xab\xbe"
 INSTALL = "pip install unicorn"
 NAME = "unicorn"
 
@@ -36,11 +32,6 @@ class _Trouble:
     size: int = 0
     pc: int = 0
     semihosting: str = ""
-
-
-def _module(name: str = "") -> Any:
-    """Unicorn or one of its parts; imported late, because it is optional, and untyped."""
-    return importlib.import_module(f"unicorn.{name}" if name else "unicorn")
 
 
 class Unicorn:
@@ -74,7 +65,8 @@ class _Session:
         self.job = job
         self.on_progress = on_progress
         self.image: Image = read_image(firmware.elf)
-        self.arm = firmware.board.target.architecture is Architecture.ARM_M
+        self.core: Core = make_core(firmware.board)
+        self.arm = self.core.arm
         self.trouble = _Trouble()
         self.counts: list[tuple[int, list[int] | None]] = []
         self.engine: Any = self._engine()
@@ -84,63 +76,17 @@ class _Session:
         self.counter = counter.make_counter(self.engine, self._counter_settings())
 
     def _engine(self) -> Any:
-        unicorn, arm_const, riscv_const = _module(), _module("arm_const"), _module("riscv_const")
-        board = self.firmware.board
-        if self.arm:
-            # Not UC_MODE_MCLASS: it makes every core an M33, and an M0 would run DSP and FPU code.
-            engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
-            engine.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{board.target.unicorn_cpu}"))
-            self.registers = {
-                "pc": arm_const.UC_ARM_REG_PC,
-                "sp": arm_const.UC_ARM_REG_SP,
-                "link": arm_const.UC_ARM_REG_LR,
-                "operation": arm_const.UC_ARM_REG_R0,
-                "argument": arm_const.UC_ARM_REG_R1,
-            }
-        else:
-            engine = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
-            self.registers = {
-                "pc": riscv_const.UC_RISCV_REG_PC,
-                "sp": riscv_const.UC_RISCV_REG_SP,
-                "link": riscv_const.UC_RISCV_REG_RA,
-                "operation": riscv_const.UC_RISCV_REG_A0,
-                "argument": riscv_const.UC_RISCV_REG_A1,
-            }
-        self._map(engine, board)
+        unicorn, engine = unicorn_module(), self.core.engine
+        map_memories(self.core, self.firmware.board, self.image)
         engine.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
         if not self.arm:
+            # The map here is strict already, and a fault that the PMP finds would come without its address.
+            engine.mem_write(self.image.symbol("tinygen_protect_memory"), RETURN)
             # Unicorn ends at RISC-V's ebreak instead of calling the interrupt hook, so come before it.
             ebreak = self.image.symbol("tinygen_semihosting") + 4
             engine.hook_add(unicorn.UC_HOOK_CODE, self._on_ebreak, None, ebreak, ebreak)
         engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
         return engine
-
-    def _map(self, engine: Any, board: Board) -> None:
-        unicorn = _module()
-        read, write, execute = unicorn.UC_PROT_READ, unicorn.UC_PROT_WRITE, unicorn.UC_PROT_EXEC
-        rights = {
-            MemoryKind.FLASH: read | execute,
-            MemoryKind.CONSTANTS: read,
-            MemoryKind.RAM: read | write,
-            MemoryKind.INSTRUCTION_RAM: read | write | execute,
-        }
-        try:
-            for memory in board.memories:
-                start = memory.origin // PAGE_BYTES * PAGE_BYTES
-                end = -(-memory.end // PAGE_BYTES) * PAGE_BYTES
-                engine.mem_map(start, end - start, rights[memory.kind])
-            if self.arm:
-                engine.mem_map(SYSTEM_CONTROL, PAGE_BYTES, read | write)
-            for address, content in self.image.segments:
-                engine.mem_write(address, content)
-            if not self.arm:
-                # The map here is strict already, and a fault that the PMP finds would come without its address.
-                engine.mem_write(self.image.symbol("tinygen_protect_memory"), RETURN)
-        except unicorn.UcError as error:
-            raise EmulatorError(
-                f"emulator unicorn: the memories of board {board.name} cannot be mapped ({error}); "
-                "do two of them share a 4 KiB page?"
-            ) from error
 
     def _counter_settings(self) -> dict[str, int]:
         hook = self.image.symbols.get(f"{self.firmware.name}_validate_step")
@@ -148,7 +94,7 @@ class _Session:
             "run_entry": self.image.symbol(f"{self.firmware.name}_run"),
             "hook_entry": counter.NO_ADDRESS if hook is None else hook & ~1,
             "limit": MAX_INSTRUCTIONS,
-            "link_register": self.registers["link"],
+            "link_register": self.core.registers["link"],
             "encoding": counter.THUMB if self.arm else counter.RISCV,
         }
 
@@ -156,7 +102,7 @@ class _Session:
         self._serve(engine, address, 4)
 
     def _on_interrupt(self, engine: Any, number: int, _user: object) -> None:
-        pc = engine.reg_read(self.registers["pc"])
+        pc = self.core.read("pc")
         if self.arm and bytes(engine.mem_read(pc, 2)) == BKPT_SEMIHOSTING:
             self._serve(engine, pc, 2)
             return
@@ -165,10 +111,10 @@ class _Session:
 
     def _serve(self, engine: Any, pc: int, width: int) -> None:
         """One semihosting call; then on behind the instruction of `width` bytes."""
-        operation = engine.reg_read(self.registers["operation"])
+        operation = self.core.read("a0")
         before = len(self.host.output)
         try:
-            result = self.host.call(operation, engine.reg_read(self.registers["argument"]))
+            result = self.host.call(operation, self.core.read("a1"))
         except Exception as error:
             # Whatever it is, an exception must not travel through Unicorn's C frames.
             self.trouble = _Trouble(semihosting=f"{type(error).__name__}: {error}", pc=pc)
@@ -177,8 +123,8 @@ class _Session:
         if self.host.exit_code is not None:
             engine.emu_stop()
             return
-        engine.reg_write(self.registers["operation"], result)
-        engine.reg_write(self.registers["pc"], (pc + width) | int(self.arm))
+        self.core.write("a0", result)
+        self.core.write("pc", (pc + width) | int(self.arm))
         self._watch(before)
 
     def _watch(self, before: int) -> None:
@@ -190,26 +136,15 @@ class _Session:
                 self.on_progress(len(self.counts), len(self.job.inputs))
 
     def _on_invalid(self, engine: Any, access: int, address: int, size: int, _value: int, _user: object) -> bool:
-        unicorn = _module()
-        kinds = {
-            unicorn.UC_MEM_READ_UNMAPPED: "invalid read",
-            unicorn.UC_MEM_WRITE_UNMAPPED: "invalid write",
-            unicorn.UC_MEM_FETCH_UNMAPPED: "jump to no memory",
-            unicorn.UC_MEM_READ_PROT: "invalid read",
-            unicorn.UC_MEM_WRITE_PROT: "write to read-only memory",
-            unicorn.UC_MEM_FETCH_PROT: "jump into data",
-        }
-        self.trouble = _Trouble(
-            kinds.get(access, "invalid access"), address, size, engine.reg_read(self.registers["pc"])
-        )
+        self.trouble = _Trouble(access_kind(access), address, size, self.core.read("pc"))
         return False
 
     def run(self) -> Run:
         """From reset to the firmware's exit."""
-        unicorn = _module()
+        unicorn = unicorn_module()
         start = self.image.entry
         if self.arm:
-            self.engine.reg_write(self.registers["sp"], self.image.symbol("_stack_top"))
+            self.core.write("sp", self.image.symbol("_stack_top"))
             start |= 1
         began = time.monotonic()
         failure = ""
@@ -237,7 +172,7 @@ class _Session:
             return faults.guard_error(firmware, NAME, output, output.damage)
         if trouble.semihosting:
             return EmulatorError(f"{place}: the firmware asked for {trouble.semihosting} {where}, during {when}.")
-        stack_pointer = self.engine.reg_read(self.registers["sp"])
+        stack_pointer = self.core.read("sp")
         if trouble.access and (
             (trouble.size and faults.below_stack(trouble.address, ram)) or faults.below_stack(stack_pointer, ram)
         ):
@@ -248,7 +183,7 @@ class _Session:
                 f"{place}: {trouble.access}{size} {where}, during {when}. This is a bug in the "
                 "generated code, or the board file's memories are not the chip's."
             )
-        pc = self.engine.reg_read(self.registers["pc"])
+        pc = self.core.read("pc")
         where = faults.code_place(self.image, pc)
         if failure:
             return EmulatorError(f"{place}: {failure} {where}, during {when}.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygen.boards import Board
 from tinygen.compile import Compiled
+from tinygen.emulate import SelfTest
 from tinygen.ir import Constraint, Op, Tensor
 from tinygen.program import Layer, Program
 from tinygen.tflite import ModelFile
@@ -84,6 +85,19 @@ def comparison_json(comparison: Comparison) -> Json:
         "stack_bytes": comparison.stack_bytes,
         "notes": [*compiled.model.notes, *comparison.notes],
         "equal": comparison.equal,
+    }
+
+
+def selftest_json(name: str, board: str, result: SelfTest) -> Json:
+    """What `validate --port --json` prints; cycles are null where the core has no counter."""
+    return {
+        "name": name,
+        "board": board,
+        "layers": result.layers,
+        "cycles": result.cycles,
+        "differences": list(result.differences),
+        "lines": list(result.lines),
+        "equal": result.passed,
     }
 
 

@@ -7,6 +7,7 @@ from tinygen.toolchain.find import Tool, Toolchain, find_host_compilers, find_to
 from tinygen.toolchain.firmware import Firmware, build_firmware
 from tinygen.toolchain.options import Build
 from tinygen.toolchain.platforms import Platform, board_platform
+from tinygen.toolchain.selftest import build_selftest
 from tinygen.toolchain.sizes import CodeSize, measure
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Toolchain",
     "board_platform",
     "build_firmware",
+    "build_selftest",
     "elf_reader_version",
     "find_host_compilers",
     "find_toolchain",

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -114,11 +115,17 @@ def find_toolchain(target: Target, *, prefer: str | None = None) -> Toolchain:
             f"toolchain: {prefer!r} does not build for {target.name}. "
             f"Known for it: {', '.join(f.value for f in target.families)}."
         )
-    ways = "; or ".join(dict.fromkeys(_INSTALL[f] for f in wanted))
     raise ToolError(
-        f"toolchain: no compiler for {target.name} was found. Install one: {ways}. "
+        f"toolchain: no compiler for {target.name} was found. {install_hint(target, wanted)} "
         "`tinygen doctor` shows what is found."
     )
+
+
+def install_hint(target: Target, families: Sequence[Family] = ()) -> str:
+    """How to get a compiler for `target`: one of the families given, or any that makes the chip's own code."""
+    wanted = families or [family for family in target.families if family is not Family.XTENSA_GCC]
+    ways = dict.fromkeys(_INSTALL[family] for family in wanted)
+    return f"Install one: {'; or '.join(ways)}."
 
 
 @cache

@@ -59,8 +59,22 @@ def build_firmware(
     platform = platform or board_platform(board, toolchain)
     if platform is not board_platform(board, toolchain):
         raise ToolError(f"firmware: board {board.name} cannot be built for {platform.value} by {toolchain.name}.")
-    sources = (*start_sources(board, toolchain, platform), *_STREAMS[board.target.architecture], "main.c")
-    objects = _compile(name, sources, board, build, directory, toolchain)
+    objects = compile_objects(
+        board,
+        directory,
+        toolchain,
+        generated=(name, f"{name}_weights"),
+        sources=(*start_sources(board, toolchain, platform), *_STREAMS[board.target.architecture], "main.c"),
+        define=(VALIDATE,) if build is Build.VALIDATION else (),
+    )
+    elf = link(objects, board, directory, toolchain, platform)
+    return Firmware(elf, board, build, toolchain.name, name, platform)
+
+
+def link(
+    objects: Sequence[str], board: Board, directory: Path, toolchain: Toolchain, platform: Platform = Platform.BOARD
+) -> Path:
+    """Links objects at the addresses of the platform; the ELF file."""
     script = directory / "link.ld"
     script.write_text(linker_script(board, platform), encoding="utf-8")
     options = link_options(board.target, toolchain, script.name, ENTRY[board.target.architecture])
@@ -70,12 +84,14 @@ def build_firmware(
         call((*toolchain.command, *options, *objects, *support, "-o", "firmware.elf"), directory)
     except ToolError as error:
         raise _explain_link(error, board) from error
-    return Firmware(directory / "firmware.elf", board, build, toolchain.name, name, platform)
+    return directory / "firmware.elf"
 
 
-def write_sources(files: Mapping[str, str], name: str, directory: Path) -> None:
-    """Writes the generated files; all three must be there."""
-    for suffix in (".h", ".c", "_weights.c"):
+def write_sources(
+    files: Mapping[str, str], name: str, directory: Path, *, required: Sequence[str] = (".h", ".c", "_weights.c")
+) -> None:
+    """Writes the generated files; those that end in `required` must be there."""
+    for suffix in required:
         if f"{name}{suffix}" not in files:
             raise ValueError(f"{name}{suffix} is missing among the generated files {sorted(files)}")
     directory.mkdir(parents=True, exist_ok=True)
@@ -100,16 +116,22 @@ def _write_model_header(files: Mapping[str, str], name: str, directory: Path) ->
     (directory / "tinygen_model.h").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _compile(
-    name: str, sources: Sequence[str], board: Board, build: Build, directory: Path, toolchain: Toolchain
+def compile_objects(
+    board: Board,
+    directory: Path,
+    toolchain: Toolchain,
+    *,
+    generated: Sequence[str],
+    sources: Sequence[str],
+    define: Sequence[str],
 ) -> list[str]:
+    """Compiles generated C (stems of files in `directory`) and `sources` of `firmware/`; the names of the objects."""
     firmware = resource_path("firmware")
     base = (*toolchain.command, *compile_options(board.target, toolchain), "-c")
     # -idirafter: our string.h is found only where the compiler has none of its own.
     includes = ("-I", ".", "-I", str(firmware), "-idirafter", str(firmware / "include"))
-    define = (VALIDATE,) if build is Build.VALIDATION else ()
     commands, objects = [], []
-    for stem in (name, f"{name}_weights"):
+    for stem in generated:
         commands.append((*base, *generated_options(toolchain), *define, *includes, f"{stem}.c", "-o", f"{stem}.o"))
         objects.append(f"{stem}.o")
     for source in sources:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tinygen.boards import Board, Memory, MemoryKind
 from tinygen.targets import Architecture
-from tinygen.toolchain.platforms import Platform
+from tinygen.toolchain.platforms import WINDOWED_SIMS, Platform
 
 # QEMU's Xtensa sim machine has neither the chip's addresses nor its windows: ROM with the reset vector, one RAM.
 # Nothing lies below its RAM, so a stack at the bottom faults when it overflows.
@@ -45,7 +45,7 @@ def layout(board: Board, platform: Platform) -> Layout:
     # Xtensa takes exceptions from VECBASE, which the chips keep in instruction RAM.
     vectors = board.window(MemoryKind.INSTRUCTION_RAM) if board.target.architecture is Architecture.XTENSA else None
     chip = Layout(board.flash, constants, vectors or board.flash, vectors or board.flash, board.ram)
-    if platform is not Platform.XTENSA_WINDOWED_SIM:
+    if platform not in WINDOWED_SIMS:
         return chip
     page = WINDOWED_SIM_PAGE_BYTES
     ram, vectors, code, constants = (

@@ -16,6 +16,11 @@ class Platform(Enum):
     XTENSA_SIM = "xtensa-sim"  # QEMU's sim machine with an LX106: call0 ABI, simcalls
     XTENSA_WINDOWED_SIM = "xtensa-windowed-sim"  # the same machine with a core like the ESP32's: the chip's own objects
     HOST = "host"  # a native program under the sanitizers
+    SELF_TEST = "self-test"  # the board's own addresses and console, vectors inside: emulators and the real board
+    SELF_TEST_SIM = "self-test-sim"  # the same for XTENSA_WINDOWED_SIM and its console
+
+
+WINDOWED_SIMS = frozenset({Platform.XTENSA_WINDOWED_SIM, Platform.SELF_TEST_SIM})
 
 
 ENTRY: dict[Architecture, str] = {
@@ -50,7 +55,7 @@ def start_sources(board: Board, toolchain: Toolchain, platform: Platform) -> tup
     """
     if platform is Platform.XTENSA_SIM:
         start: tuple[str, ...] = ("start_xtensa.S",)
-    elif platform is Platform.XTENSA_WINDOWED_SIM:
+    elif platform in WINDOWED_SIMS:
         start = ("start_xtensa_windowed.S", "sim_xtensa_windowed.S")
     else:
         start = _START[board.target.architecture]

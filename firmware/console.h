@@ -1,0 +1,18 @@
+/* The board's console: a UART, or semihosting. One driver a family, console_FAMILY.c; addresses, clock and pins come
+   from tinygen_board.h, which the build writes from the board's TOML file. */
+#ifndef TINYGEN_CONSOLE_H
+#define TINYGEN_CONSOLE_H
+
+#include <stdint.h>
+
+/* A register, wherever it lies. */
+#define TINYGEN_REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+void console_open(void);                              /* from reset: clocks, pins, baud rate, transmitter on */
+void console_write(const char *text, uint32_t bytes); /* best a line at a time */
+void console_close(void);                             /* returns when the last byte has left */
+
+/* The steps of the TOML's `setup`, which every driver of a UART takes first; console_setup.c. */
+void console_setup(void);
+
+#endif

@@ -1,0 +1,80 @@
+"""The lines that a self-test prints, read from whatever brings the bytes: an emulator or a serial port."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LONGEST_LINE_BYTES = 1024
+
+# A line may follow noise: what the boot ROM prints, or half a byte from before the reset.
+_LINE = re.compile(r"TINYGEN (PASS|FAIL|DIFFER|CYCLES) (\S+)(?: .*)?$")
+_LAST = ("PASS", "FAIL")
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What a self-test printed, and the instructions of one inference where something counted them.
+
+    The instructions are those between entry and return of the run function in its last call, the one of the CYCLES
+    line; the build's hook after every step is among them, a few instructions a step.
+    """
+
+    lines: tuple[str, ...]
+    passed: bool
+    instructions: int | None = None
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """The lines of tensors that differ, in the order of inferences and layers."""
+        return tuple(line for line in self.lines if line.startswith("TINYGEN DIFFER "))
+
+    @property
+    def cycles(self) -> int | None:
+        """The core's own count of one inference."""
+        found = (re.fullmatch(r"TINYGEN CYCLES \S+ (\d+)", line) for line in self.lines)
+        return next((int(match[1]) for match in found if match), None)
+
+    @property
+    def layers(self) -> int | None:
+        """How many layers the firmware's model has, as its last line tells."""
+        found = re.search(r" layers=(\d+)", self.lines[-1]) if self.lines else None
+        return int(found[1]) if found else None
+
+
+class Transcript:
+    """Collects the lines about one model, up to its PASS or FAIL."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: list[str] = []
+        self.other_models: set[str] = set()
+        self.outcome: str | None = None
+        self._open = bytearray()
+
+    @property
+    def finished(self) -> bool:
+        return self.outcome is not None
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes as they come, in pieces of any size."""
+        self._open += data
+        *whole, rest = self._open.split(b"\n")
+        self._open = bytearray(rest[-LONGEST_LINE_BYTES:])
+        for line in whole:
+            self._take(bytes(line[-LONGEST_LINE_BYTES:]).decode("ascii", "replace").rstrip("\r"))
+
+    def result(self, instructions: int | None = None) -> SelfTest:
+        """What was collected."""
+        return SelfTest(tuple(self.lines), self.outcome == "PASS", instructions)
+
+    def _take(self, text: str) -> None:
+        found = _LINE.search(text)
+        if found is None or self.finished:
+            return
+        if found[2] != self.name:
+            self.other_models.add(found[2])
+            return
+        self.lines.append(found[0])
+        if found[1] in _LAST:
+            self.outcome = found[1]
