@@ -159,6 +159,8 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _validate_port(options: argparse.Namespace) -> int:
     """The board itself runs the self-test; its lines come over a serial port."""
+    if options.replay or options.save_run:
+        raise UsageError("validate: --port reads what the board tells; it goes with neither --replay nor --save-run.")
     compiled = _compile(options)
     name, layers = compiled.program.name, len(compiled.program.graph.nodes)
     with progress(Console(stderr=True)) as show:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.paths import EXAMPLES
 
-OPTIONAL = ("unicorn", "elftools", "ziglang", "ai_edge_litert", "tensorflow", "tflite_micro")
+OPTIONAL = ("unicorn", "elftools", "ziglang", "ai_edge_litert", "tensorflow", "tflite_micro", "serial")
 
 WITHOUT = f"""
 import importlib.abc, importlib.metadata, importlib.util, sys
@@ -25,7 +25,7 @@ def find_spec(name, package=None, found=importlib.util.find_spec):
     return None if name.partition(".")[0] in {OPTIONAL!r} else found(name, package)
 
 def version(name, found=importlib.metadata.version):
-    if name not in ("pyelftools", "unicorn", "ai-edge-litert", "tensorflow", "tflite-micro"):
+    if name not in ("pyelftools", "unicorn", "ai-edge-litert", "tensorflow", "tflite-micro", "pyserial"):
         return found(name)
     raise importlib.metadata.PackageNotFoundError(name)
 

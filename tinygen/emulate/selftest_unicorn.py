@@ -25,6 +25,9 @@ from tinygen.toolchain import Firmware
 
 DWT_PAGE = 0xE000_1000
 DWT_CTRL, DWT_CYCCNT, DWT_LAR = 0x000, 0x004, 0xFB0
+LAR_KEY = 0xC5AC_CE55
+CPUID, CPUID_M7 = 0xE000_ED00, 0x411F_C272  # the M7 alone locks its DWT, and firmware looks here
+DEMCR, TRCENA = 0xE000_EDFC, 1 << 24
 # The exceptions that the core itself would take.
 ARM_BUS_FAULT, ARM_USAGE_FAULT = 5, 6
 RISCV_ILLEGAL, RISCV_READ, RISCV_WRITE = 2, 5, 7
@@ -51,10 +54,12 @@ class UnicornSelfTest:
         self._problem = ""
         self._fault: tuple[int, int] = (0, UNKNOWN)  # cause, address
         self._dwt_ctrl = self._cycles = 0
+        self._dwt_locked = firmware.board.target.unicorn_cpu == "CORTEX_M7"
         map_memories(self.core, firmware.board, self.image)
         for page in self.peripherals.pages():
             self._map_registers(page)
         if self.core.arm:
+            self.engine.mem_write(CPUID, (CPUID_M7 if self._dwt_locked else 0).to_bytes(4, "little"))
             self.engine.mmio_map(DWT_PAGE, PAGE_BYTES, self._read_dwt, None, self._write_dwt, None)
         self.engine.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
         self.engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
@@ -84,7 +89,8 @@ class UnicornSelfTest:
                     continue
                 self._problem = self._problem or str(error)
             break
-        if self._problem or not self.transcript.finished:
+        halted = until == counter.NO_ADDRESS or self.core.read("pc") & ~1 == until
+        if self._problem or not self.transcript.finished or not halted:
             raise self._error(timeout_s)
         return self.transcript.result(self.counter.instructions if self.counter else None)
 
@@ -127,15 +133,16 @@ class UnicornSelfTest:
         return self._cycles
 
     def _read_dwt(self, _engine: Any, offset: int, _size: int, _user: object) -> int:
-        if offset == DWT_CYCCNT:
+        if offset == DWT_CYCCNT and self._dwt_ctrl & 1:
             return self._read_cycles()
         return self._dwt_ctrl if offset == DWT_CTRL else 0
 
     def _write_dwt(self, _engine: Any, offset: int, _size: int, value: int, _user: object) -> None:
-        if offset == DWT_CTRL:
+        if offset == DWT_LAR:
+            self._dwt_locked = value != LAR_KEY
+        traced = int.from_bytes(self._memory(DEMCR, 4), "little") & TRCENA
+        if offset == DWT_CTRL and traced and not self._dwt_locked:
             self._dwt_ctrl = value
-        elif offset == DWT_CYCCNT:
-            self._cycles = value
 
     def _on_mcycle(self, _engine: Any, _address: int, _size: int, _user: object) -> None:
         self.core.write("a0", self._read_cycles())

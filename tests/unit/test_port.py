@@ -1,0 +1,216 @@
+"""`tinygen validate --port` reads a board's self-test from a serial port, whatever the port does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.golden.models import classifier
+from tinygen.cli import main
+from tinygen.errors import ToolError
+from tinygen.validate.port import read_port
+
+pty = pytest.importorskip("pty", reason="pseudo-terminals are missing: they need Linux or macOS")
+pytest.importorskip("serial", reason='pyserial is missing: pip install "tinygen[serial]"')
+
+CYCLES = "TINYGEN CYCLES classifier 11411"
+PASS = "TINYGEN PASS classifier inputs=2 layers=6"
+DIFFER = "TINYGEN DIFFER classifier input=0 layer=1 op=DEPTHWISE_CONV_2D crc=00000001 expected=00000002"
+FAIL = "TINYGEN FAIL classifier inputs=2 layers=6 different=1"
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A board at the other end of a serial port."""
+
+    board: int
+    port: str
+
+    def send(self, *lines: str) -> None:
+        os.write(self.board, "".join(f"{line}\r\n" for line in lines).encode("latin-1"))
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    import tty
+
+    board, port = pty.openpty()
+    tty.setraw(board)
+    tty.setraw(port)
+    yield Wire(board, os.ttyname(port))
+    for end in (board, port):
+        try:
+            os.close(end)
+        except OSError:
+            pass  # the test closed it
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    path = tmp_path / "classifier.tflite"
+    path.write_bytes(classifier())
+    return str(path)
+
+
+def later(action: Callable[[], None], seconds: float = 0.3) -> None:
+    threading.Timer(seconds, action).start()
+
+
+def validate(model: str, wire: Wire, *more: str) -> int:
+    return main(["validate", model, "--board", "nano33", "--port", wire.port, "--timeout", "20", *more])
+
+
+def test_pass_is_printed_and_exits_with_0(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    later(lambda: wire.send("\xffboot", CYCLES, PASS))
+    assert validate(model, wire) == 0
+    assert capsys.readouterr().out == f"{CYCLES}\n{PASS}\n"
+
+
+def test_fail_prints_what_differed_and_exits_with_1(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    later(lambda: wire.send(DIFFER, CYCLES, FAIL))
+    assert validate(model, wire) == 1
+    assert capsys.readouterr().out == f"{DIFFER}\n{CYCLES}\n{FAIL}\n"
+
+
+def test_a_fault_exits_with_1(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "TINYGEN FAIL classifier fault cause=00000003 pc=0000011c address=-"
+    later(lambda: wire.send(line))
+    assert validate(model, wire) == 1
+    assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_bytes_may_come_one_by_one(wire: Wire, model: str) -> None:
+    def trickle() -> None:
+        for byte in f"{CYCLES}\r\n{PASS}\r\n".encode():
+            os.write(wire.board, bytes([byte]))
+            time.sleep(0.002)
+
+    later(trickle, 0.1)
+    assert validate(model, wire) == 0
+
+
+def test_json_has_every_figure(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    later(lambda: wire.send(DIFFER, CYCLES, FAIL))
+    assert validate(model, wire, "--json") == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "name": "classifier",
+        "board": "nano33",
+        "layers": 6,
+        "cycles": 11411,
+        "differences": [DIFFER],
+        "lines": [DIFFER, CYCLES, FAIL],
+        "equal": False,
+    }
+
+
+def error_of(wire: Wire, model: str, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    assert validate(model, wire, *more) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("error: ") and "Traceback" not in shown.err
+    return shown.err
+
+
+def test_a_port_that_vanishes_is_told(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    later(lambda: os.close(wire.board))
+    assert f"port {wire.port}: it vanished before it told anything (" in error_of(wire, model, capsys)
+
+
+def test_a_port_that_vanishes_in_between_is_told_with_the_last_line(
+    wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def send_and_go() -> None:
+        wire.send(CYCLES)
+        time.sleep(0.5)
+        os.close(wire.board)
+
+    later(send_and_go)
+    assert f"port {wire.port}: it vanished after '{CYCLES}' (" in error_of(wire, model, capsys)
+
+
+def test_a_missing_port_is_told(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", model, "--board", "nano33", "--port", "/dev/no such port"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: port /dev/no such port: it cannot be opened: ")
+    assert "There is no serial port here." in message or "Ports here: " in message
+
+
+def test_a_file_in_a_ports_place_is_told(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", model, "--board", "nano33", "--port", model]) == 2
+    assert f"error: port {model}: it cannot be opened: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("sent", "sentence"),
+    [
+        ((), "the last line of classifier did not come in 2 s at 115200 baud, and no other. Flash the self-test"),
+        ((CYCLES,), f"; the last one was: {CYCLES}."),
+        (("TINYGEN PASS kws inputs=1 layers=13",), "; the board runs the self-test of kws."),
+    ],
+)
+def test_a_board_that_does_not_finish_is_told(
+    sent: tuple[str, ...], sentence: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later(lambda: wire.send(*sent), 0.5)
+    assert sentence in error_of(wire, model, capsys, "--timeout", "2")
+
+
+def test_another_model_of_the_same_name_is_told(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    later(lambda: wire.send("TINYGEN PASS classifier inputs=2 layers=7"))
+    assert "the board's classifier has 7 layers, " in error_of(wire, model, capsys)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_time_that_does_not_end_is_refused(
+    seconds: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        validate(model, wire, f"--timeout={seconds}")
+    assert "is not a number of seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--replay", "--save-run"])
+def test_options_of_an_emulated_run_are_refused(
+    option: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "it goes with neither --replay nor --save-run" in error_of(wire, model, capsys, option, "run.npz")
+
+
+def test_another_name_is_waited_for(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    later(lambda: wire.send(PASS.replace("classifier", "mine")))
+    assert validate(model, wire, "--name", "mine") == 0
+    assert capsys.readouterr().out == PASS.replace("classifier", "mine") + "\n"
+
+
+def test_progress_says_to_press_reset(wire: Wire) -> None:
+    stages = []
+    later(lambda: wire.send(PASS))
+    read_port(
+        wire.port, "classifier", baud=9600, timeout_s=20, progress=lambda stage, done, total: stages.append(stage)
+    )
+    assert set(stages) == {f"waiting at {wire.port}; press the board's reset button"}
+
+
+def test_without_pyserial_the_remedy_is_told() -> None:
+    code = (
+        "import sys; sys.modules['serial'] = None\n"
+        "from tinygen.validate.port import read_port\n"
+        "read_port('/dev/x', 'kws', baud=9600, timeout_s=1, progress=print)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 'ToolError: port /dev/x: pyserial is not installed: pip install "tinygen[serial]".' in done.stderr
+
+
+def test_a_port_is_closed_whatever_happens(wire: Wire) -> None:
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    with pytest.raises(ToolError, match="did not come"):
+        read_port(wire.port, "kws", baud=115200, timeout_s=0.3, progress=lambda *_: None)
+    assert not before or len(os.listdir("/proc/self/fd")) == before
