@@ -69,9 +69,14 @@ static uint32_t stack_used(void)
 }
 #else
 #define STACK_PATTERN 0xa5a5a5a5u
+#if defined(__XTENSA_WINDOWED_ABI__)
+#define BELOW_STACK 16u /* where a window overflow puts four registers of the caller */
+#else
+#define BELOW_STACK 0u
+#endif
 extern uint32_t _stack_bottom[];
 extern uint32_t _stack_top[];
-static uintptr_t stack_start; /* the stack pointer when the model was called */
+static uintptr_t stack_start; /* the lowest byte in use when the model was called */
 
 static inline __attribute__((always_inline)) uintptr_t stack_pointer(void)
 {
@@ -86,16 +91,16 @@ static inline __attribute__((always_inline)) uintptr_t stack_pointer(void)
     return value;
 }
 
-/* Inlined, so that the caller's stack pointer is its own; none of these ABIs keeps data below it. */
+/* Inlined, so that the caller's stack pointer is its own. */
 static inline __attribute__((always_inline)) void stack_paint(void)
 {
-    stack_start = stack_pointer();
+    stack_start = stack_pointer() - BELOW_STACK;
     for (volatile uint32_t *p = _stack_bottom; (uintptr_t)p < stack_start; p++) {
         *p = STACK_PATTERN;
     }
 }
 
-/* Bytes from the caller's stack pointer down to the lowest word that is no longer painted. */
+/* Bytes from the caller's down to the lowest word that is no longer painted. */
 static uint32_t stack_used(void)
 {
     const volatile uint32_t *p = _stack_bottom;

@@ -1,6 +1,5 @@
-/* What the LX106's libgcc leaves out because that chip has it in ROM: division and the long product.
-
-   The ESP32 divides and multiplies in hardware; here only the results matter, not the instruction count. */
+/* What the LX106's libgcc leaves out because that chip has it in ROM, and LLVM brings no library for: division and the
+   long product. The ESP32 divides 32 bits and multiplies in hardware; what of this it uses is 64-bit division. */
 #include <stdint.h>
 
 uint32_t __udivsi3(uint32_t numerator, uint32_t denominator);
@@ -79,7 +78,9 @@ int64_t __muldi3(int64_t left, int64_t right)
     return (int64_t)(__umulsidi3((uint32_t)l, (uint32_t)r) + ((uint64_t)cross << 32));
 }
 
-static uint64_t divide_long(uint64_t numerator, uint64_t denominator, uint64_t *rest)
+/* Inlined: tinygen's bound of the stack allows little for what generated code calls here. */
+static inline __attribute__((always_inline)) uint64_t divide_long(uint64_t numerator, uint64_t denominator,
+                                                                  uint64_t *rest)
 {
     uint64_t quotient = 0;
     uint64_t remainder = 0;
@@ -115,12 +116,14 @@ static uint64_t long_magnitude(int64_t value)
 
 int64_t __divdi3(int64_t numerator, int64_t denominator)
 {
-    const uint64_t quotient = __udivdi3(long_magnitude(numerator), long_magnitude(denominator));
+    uint64_t rest;
+    const uint64_t quotient = divide_long(long_magnitude(numerator), long_magnitude(denominator), &rest);
     return (int64_t)((numerator < 0) != (denominator < 0) ? UINT64_C(0) - quotient : quotient);
 }
 
 int64_t __moddi3(int64_t numerator, int64_t denominator)
 {
-    const uint64_t rest = __umoddi3(long_magnitude(numerator), long_magnitude(denominator));
+    uint64_t rest;
+    (void)divide_long(long_magnitude(numerator), long_magnitude(denominator), &rest);
     return (int64_t)(numerator < 0 ? UINT64_C(0) - rest : rest);
 }

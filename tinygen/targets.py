@@ -22,8 +22,15 @@ class Family(Enum):
 
     ARM_GCC = "arm-none-eabi-gcc"
     RISCV_GCC = "riscv64-unknown-elf-gcc"
+    ESP32_GCC = "xtensa-esp32-elf-gcc"
+    ESP32S3_GCC = "xtensa-esp32s3-elf-gcc"
+    XTENSA_LLVM = "xtensa-llvm"
     XTENSA_GCC = "xtensa-lx106-elf-gcc"
     ZIG = "zig"
+
+
+WINDOWED = frozenset({Family.ESP32_GCC, Family.ESP32S3_GCC, Family.XTENSA_LLVM})
+"""Compilers that make an Xtensa chip's own code: windowed ABI, all instructions of the LX6."""
 
 
 # What a kernel may ask of a target. Decisions are made on these words, never on a CPU's name.
@@ -70,18 +77,19 @@ def _arm(name: str, features: str, gcc: str, zig: str, unicorn: str) -> Target:
     )
 
 
-def _xtensa(name: str, features: str) -> Target:
-    # Debian's lx106 compiler builds the emulated code: Espressif's own is in no package registry. It knows
-    # neither MAC16 nor PIE, so kernels that need them are compiled out there by the feature macros.
+def _xtensa(name: str, features: str, own_gcc: Family) -> Target:
+    # Espressif's GCC is in no package registry, LLVM comes close (without PIE), and the LX106 is the smaller brother:
+    # no windows, MAC16, loops or floats. Kernels that need what a compiler does not know are compiled out there by
+    # the feature macros.
     return Target(
         name=name,
         architecture=Architecture.XTENSA,
         features=frozenset(features.split()),
         gcc_flags=("-mtext-section-literals", "-mlongcalls"),
         zig_flags=(),
-        families=(Family.XTENSA_GCC,),
+        families=(own_gcc, Family.XTENSA_LLVM, Family.XTENSA_GCC),
         unicorn_cpu="",
-        qemu_cpu="lx106",
+        qemu_cpu="de233_fpu",
     )
 
 
@@ -144,8 +152,8 @@ TARGETS: tuple[Target, ...] = (
         # with _zicsr GCC knows no 32-bit library and links the 64-bit one
         gcc_link_flags=("-march=rv32imc", "-mabi=ilp32"),
     ),
-    _xtensa("xtensa-lx6", "mul div fpu mac16 loop"),
-    _xtensa("xtensa-lx7", "mul div fpu mac16 loop pie"),
+    _xtensa("xtensa-lx6", "mul div fpu mac16 loop", Family.ESP32_GCC),
+    _xtensa("xtensa-lx7", "mul div fpu mac16 loop pie", Family.ESP32S3_GCC),
 )
 
 

@@ -19,6 +19,7 @@ BUILDS = (
     ("cortex-m0plus", "arm-none-eabi-gcc"),
     ("rv32imc", "riscv64-unknown-elf-gcc"),
     ("xtensa-lx6", "xtensa-lx106-elf-gcc"),
+    ("xtensa-lx6", "xtensa-llvm"),
     ("cortex-m4f", "zig"),
     ("rv32imc", "zig"),
 )

@@ -13,25 +13,30 @@ from tests.emulation import toy
 from tinygen.boards import Board, MemoryKind, board_names, load_board
 from tinygen.emit import c_identifier
 from tinygen.errors import ToolError
-from tinygen.targets import Architecture, Family, find_target
+from tinygen.targets import Architecture, Family, Target, find_target
 from tinygen.toolchain import Build, Platform, build_firmware, find, find_host_compilers, find_toolchain, survey
 from tinygen.toolchain.find import find_family
-from tinygen.toolchain.linker import SIM_RAM_ORIGIN, SIM_ROM, linker_script
+from tinygen.toolchain.linker import SIM_RAM_ORIGIN, SIM_ROM, WINDOWED_SIM_PAGE_BYTES, linker_script
 from tinygen.toolchain.run import call, call_all, excerpt
 
 ARM, RISCV, XTENSA = (find_target(name) for name in ("cortex-m4f", "rv32imc", "xtensa-lx6"))
+
+
+XTENSA_BOARDS = [name for name in board_names() if load_board(name).target.architecture is Architecture.XTENSA]
 
 
 class Machine:
     """A computer with an empty PATH, no PlatformIO and no zig from pip, until a test puts something there."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
         self.path, self.packages = folder / "path", folder / "platformio" / "packages"
         self.path.mkdir()
         self.monkeypatch = monkeypatch
         monkeypatch.setenv("PATH", str(self.path))
         monkeypatch.setenv("PLATFORMIO_CORE_DIR", str(folder / "platformio"))
         monkeypatch.delenv("PLATFORMIO_PACKAGES_DIR", raising=False)
+        monkeypatch.setenv("IDF_TOOLS_PATH", str(folder / "espressif"))
         self.pip_has_zig(False)
 
     def pip_has_zig(self, is_there: bool) -> None:
@@ -50,6 +55,15 @@ class Machine:
         file.chmod(0o755)
         return file
 
+    def esp_idf(self, name: str, version: str, program: str) -> Path:
+        return self.program(program, folder=self.folder / "espressif" / "tools" / name / version / name / "bin")
+
+    def llvm(self, suffix: str, release: str, targets: str = "xtensa - Xtensa 32") -> None:
+        """clang, llc and llvm-mc of one release."""
+        for program in ("clang", "llc", "llvm-mc"):
+            file = self.program(f"{program}{suffix}")
+            file.write_text(f"#!/bin/sh\necho 'Debian LLVM version {release}'\necho '  {targets}'\n")
+
     def package(self, name: str, program: str, **options: object) -> Path:
         return self.program(program, folder=self.packages / name / "bin", **options)  # type: ignore[arg-type]
 
@@ -58,7 +72,7 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     if not Path("/bin/sh").exists():
         pytest.skip("/bin/sh is missing: this test needs Unix")
-    caches = (find_family, find_host_compilers, find._version)
+    caches = (find_family, find_host_compilers, find._version, find._knows_xtensa)
     for cached in caches:
         cached.cache_clear()
     yield Machine(tmp_path, monkeypatch)
@@ -122,6 +136,60 @@ def test_a_compiler_that_cannot_run_hides_none_that_can(machine: Machine) -> Non
     assert find_toolchain(ARM).command == (str(gcc),)
 
 
+@pytest.mark.parametrize(("target", "chip"), [(XTENSA, "esp32"), (find_target("xtensa-lx7"), "esp32s3")])
+def test_espressifs_gcc_is_found_wherever_its_users_have_it(target: Target, chip: str, machine: Machine) -> None:
+    machine.llvm("-22", "22.1.8")
+    machine.program("xtensa-lx106-elf-ld")
+    assert find_toolchain(target).family is Family.XTENSA_LLVM
+    old = machine.esp_idf(f"xtensa-{chip}-elf", "esp-12.2.0_20230208", f"xtensa-{chip}-elf-gcc")
+    find_family.cache_clear()
+    assert (find_toolchain(target).command, find_toolchain(target).source) == ((str(old),), "ESP-IDF")
+    machine.esp_idf("xtensa-esp-elf", "esp-13.2.0_20240530", f"xtensa-{chip}-elf-gcc")
+    new = machine.esp_idf("xtensa-esp-elf", "esp-14.2.0_20241119", f"xtensa-{chip}-elf-gcc")
+    find_family.cache_clear()
+    assert find_toolchain(target).command == (str(new),), "the newest"
+    package = machine.package(f"toolchain-xtensa-{chip}", f"xtensa-{chip}-elf-gcc")
+    find_family.cache_clear()
+    assert (find_toolchain(target).command, find_toolchain(target).source) == ((str(package),), "PlatformIO")
+    bare = machine.program("xtensa-esp-elf-gcc")
+    find_family.cache_clear()
+    assert find_toolchain(target).command == (str(bare), f"-mdynconfig=xtensa_{chip}.so")
+    own = machine.program(f"xtensa-{chip}-elf-gcc")
+    find_family.cache_clear()
+    assert find_toolchain(target).command == (str(own),)
+
+
+def test_another_chips_gcc_of_platformio_is_not_taken(machine: Machine) -> None:
+    machine.package("toolchain-xtensa-esp32s3", "xtensa-esp32s3-elf-gcc")
+    with pytest.raises(ToolError, match="no compiler for xtensa-lx6 was found"):
+        find_toolchain(XTENSA)
+
+
+def test_the_newest_llvm_that_knows_xtensa_is_taken(machine: Machine) -> None:
+    machine.program("xtensa-lx106-elf-gcc")
+    machine.llvm("-21", "21.1.0")  # without windowed ABI
+    machine.llvm("", "24.1.0", targets="x86-64")  # as upstream builds it
+    machine.program("xtensa-lx106-elf-ld")
+    assert find_toolchain(XTENSA).family is Family.XTENSA_GCC
+    machine.llvm("-22", "22.1.8")
+    machine.llvm("-23", "23.1.0")
+    find_family.cache_clear()
+    found = find_toolchain(XTENSA)
+    assert [Path(word).name for word in found.command[-4:]] == [
+        "clang-23",
+        "llc-23",
+        "llvm-mc-23",
+        "xtensa-lx106-elf-ld",
+    ]
+    assert found.family is Family.XTENSA_LLVM
+
+
+def test_llvm_without_a_linker_for_xtensa_is_not_taken(machine: Machine) -> None:
+    machine.llvm("-22", "22.1.8")
+    with pytest.raises(ToolError, match="binutils-xtensa-lx106"):
+        find_toolchain(XTENSA)
+
+
 @pytest.mark.parametrize("prefer", ["zig", "gcc", "arm-none-eabi-gcc"])
 def test_the_preferred_family_is_taken(prefer: str, machine: Machine) -> None:
     machine.program("arm-none-eabi-gcc")
@@ -137,7 +205,7 @@ def test_the_preferred_family_is_taken(prefer: str, machine: Machine) -> None:
     [
         (ARM, ("apt install gcc-arm-none-eabi", "PlatformIO", "pip install ziglang")),
         (RISCV, ("apt install gcc-riscv64-unknown-elf", "pip install ziglang")),
-        (XTENSA, ("apt install gcc-xtensa-lx106",)),
+        (XTENSA, ("ESP-IDF", "apt install clang-22 llvm-22", "apt install gcc-xtensa-lx106")),
     ],
     ids=["arm", "riscv", "xtensa"],
 )
@@ -200,8 +268,9 @@ def test_an_excerpt_begins_at_the_first_error_else_it_is_the_end() -> None:
 # --- linker scripts -----------------------------------------------------------------------------------------------
 
 
-def regions(board: Board) -> dict[str, tuple[int, int]]:
-    found = re.findall(r"^  (\w+) : ORIGIN = (0x\w+), LENGTH = (0x\w+)$", linker_script(board), flags=re.MULTILINE)
+def regions(board: Board, platform: Platform = Platform.BOARD) -> dict[str, tuple[int, int]]:
+    script = linker_script(board, platform)
+    found = re.findall(r"^  (\w+) : ORIGIN = (0x\w+), LENGTH = (0x\w+)$", script, flags=re.MULTILINE)
     return {name: (int(origin, 16), int(length, 16)) for name, origin, length in found}
 
 
@@ -213,12 +282,29 @@ def symbols(board: Board) -> dict[str, int]:
 @pytest.mark.parametrize("name", board_names())
 def test_a_linker_script_holds_the_boards_memories(name: str) -> None:
     board = load_board(name)
-    if board.target.architecture is Architecture.XTENSA:  # QEMU's sim machine, with as much RAM as the board
-        expected = {"flash": (SIM_ROM.origin, SIM_ROM.size_bytes), "ram": (SIM_RAM_ORIGIN, board.ram_bytes)}
-    else:
-        used = [board.flash, board.ram, *filter(None, [board.window(MemoryKind.CONSTANTS)])]
-        expected = {memory.name: (memory.origin, memory.size_bytes) for memory in used}
-    assert regions(board) == expected
+    windows = [MemoryKind.CONSTANTS]
+    if board.target.architecture is Architecture.XTENSA:
+        windows.append(MemoryKind.INSTRUCTION_RAM)
+    used = [board.flash, board.ram, *filter(None, map(board.window, windows))]
+    assert regions(board) == {memory.name: (memory.origin, memory.size_bytes) for memory in used}
+
+
+@pytest.mark.parametrize("name", XTENSA_BOARDS)
+def test_the_small_cores_script_holds_the_sim_machine_with_as_much_ram_as_the_board(name: str) -> None:
+    board = load_board(name)
+    expected = {"flash": (SIM_ROM.origin, SIM_ROM.size_bytes), "ram": (SIM_RAM_ORIGIN, board.ram_bytes)}
+    assert regions(board, Platform.XTENSA_SIM) == expected
+
+
+@pytest.mark.parametrize("name", XTENSA_BOARDS)
+def test_the_windowed_sims_script_holds_the_boards_memories_each_on_a_page_of_its_own(name: str) -> None:
+    board = load_board(name)
+    own, sim = regions(board), regions(board, Platform.XTENSA_WINDOWED_SIM)
+    assert sim.pop("reset")[0] == 0xFE000000, "where the core begins"
+    assert {name: size for name, (_, size) in sim.items()} == {name: size for name, (_, size) in own.items()}
+    origins = [origin for origin, _ in sim.values()]
+    assert all(origin % WINDOWED_SIM_PAGE_BYTES == 0 for origin in origins) and 0 not in origins
+    assert len(set(origins)) == len(origins) and max(origins) + WINDOWED_SIM_PAGE_BYTES <= 128 << 20
 
 
 @pytest.mark.parametrize("name", board_names())

@@ -49,7 +49,9 @@ _XTENSA_CAUSES = {
     13: "invalid data access",
     14: "invalid instruction fetch",
     15: "invalid data access",
+    16: "invalid instruction fetch",
     20: "invalid instruction fetch",
+    24: "invalid data access",
     28: "invalid read",
     29: "invalid write",
 }
@@ -82,7 +84,7 @@ def code_place(image: Image, pc: int | None) -> str:
 
 def below_stack(address: int, ram: Memory) -> bool:
     """Whether an address is where an overflowing stack writes."""
-    return ram.origin - STACK_REACH_BYTES <= address < ram.origin
+    return 0 < (ram.origin - address) % (1 << 32) <= STACK_REACH_BYTES  # below address 0 lies the top of memory
 
 
 def stack_error(firmware: Firmware, emulator: str, where: str, when: str) -> EmulatorError:

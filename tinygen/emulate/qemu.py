@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from tinygen.boards import Board, Memory, MemoryKind
+from tinygen.boards import Board
 from tinygen.emulate import faults
 from tinygen.emulate.base import Job, Progress, Run
 from tinygen.emulate.stream import EXIT_DONE, Output, decode_output, encode_input
@@ -21,7 +21,7 @@ from tinygen.emulate.symbols import read_image
 from tinygen.errors import EmulatorError, ToolError
 from tinygen.targets import Architecture
 from tinygen.toolchain import Firmware, Platform
-from tinygen.toolchain.linker import SIM_RAM_ORIGIN
+from tinygen.toolchain.linker import layout
 
 SYSTEMS: dict[Architecture, str] = {
     Architecture.ARM_M: "qemu-system-arm",
@@ -33,6 +33,8 @@ INSTALL: dict[Architecture, str] = {
     Architecture.RISCV32: "apt install qemu-system-misc",
     Architecture.XTENSA: "apt install qemu-system-misc",
 }
+# For firmware in the call0 ABI. The other, de233_fpu, has what the ESP32 has but MULSH and MULUH.
+SMALL_XTENSA = "lx106"
 _QUIET = ("-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot")
 
 
@@ -56,14 +58,15 @@ class Qemu:
         reason = self.unsupported(board)
         if reason:
             raise ToolError(f"emulator qemu: {reason}")
-        if firmware.platform not in (Platform.BOARD, Platform.XTENSA_SIM):
+        if firmware.platform in (Platform.HOST, Platform.SELF_TEST, Platform.SELF_TEST_SIM):
             raise EmulatorError(f"emulator qemu: this firmware is linked for {firmware.platform.value}.")
         with tempfile.TemporaryDirectory(prefix="tinygen-qemu-") as folder:
             directory = Path(folder)
             shutil.copyfile(firmware.elf, directory / "firmware.elf")  # QEMU splits options at commas in paths
             (directory / "input.bin").write_bytes(encode_input(job))
             (directory / "output.bin").touch()  # simcall firmware opens it, but cannot create it everywhere
-            ended, message = run_process((*machine_command(board), "-serial", "null"), directory, job.timeout_s)
+            command = (*machine_command(board, firmware.platform), "-serial", "null")
+            ended, message = run_process(command, directory, job.timeout_s)
             path = directory / "output.bin"
             output = decode_output(path.read_bytes() if path.is_file() else b"", job)
         if ended == EXIT_DONE and output.complete:
@@ -73,13 +76,13 @@ class Qemu:
         raise _error(firmware, output, ended, message, job.timeout_s)
 
 
-def machine_command(board: Board) -> tuple[str, ...]:
+def machine_command(board: Board, platform: Platform) -> tuple[str, ...]:
     """QEMU as the board's machine with firmware.elf of the working folder; no option names a serial port."""
     program = qemu_path(SYSTEMS[board.target.architecture])
     assert program is not None
     command = [program, "-M", board.emulation.qemu_machine, *_QUIET, "-kernel", "firmware.elf"]
-    if board.target.qemu_cpu:
-        command += ["-cpu", board.target.qemu_cpu]
+    if cpu := SMALL_XTENSA if platform is Platform.XTENSA_SIM else board.target.qemu_cpu:
+        command += ["-cpu", cpu]
     if board.target.architecture is Architecture.RISCV32:
         command += ["-bios", "none"]
     if board.target.architecture is Architecture.XTENSA:
@@ -88,15 +91,17 @@ def machine_command(board: Board) -> tuple[str, ...]:
 
 
 def _notes(firmware: Firmware) -> tuple[str, ...]:
+    name = firmware.board.name
     if firmware.platform is Platform.XTENSA_SIM:
-        return (f"the code of {firmware.board.name} ran on QEMU's LX106 core (call0 ABI, no MAC16, no vectors)",)
+        return (f"the code of {name} ran on QEMU's LX106 core (call0 ABI, no MAC16, no vectors)",)
+    if firmware.platform is Platform.XTENSA_WINDOWED_SIM:
+        cpu = firmware.board.target.qemu_cpu
+        return (f"the objects of {name} ran on QEMU's {cpu} core (windowed ABI), linked for its memory map",)
     return ()
 
 
 def _error(firmware: Firmware, output: Output, ended: int | None, message: str, timeout_s: float) -> EmulatorError:
-    ram = firmware.board.ram
-    if firmware.platform is Platform.XTENSA_SIM:
-        ram = Memory("ram", MemoryKind.RAM, SIM_RAM_ORIGIN, ram.size_bytes)
+    ram = layout(firmware.board, firmware.platform).ram
     if output.damage:
         return faults.guard_error(firmware, "qemu", output, output.damage)
     if output.fault:

@@ -19,7 +19,7 @@ def run_selftest(firmware: Firmware, emulator_name: str, *, timeout_s: float) ->
     come in time.
     """
     emulator = find_emulator(firmware.board, emulator_name)
-    if firmware.platform is not Platform.SELF_TEST:
+    if firmware.platform not in (Platform.SELF_TEST, Platform.SELF_TEST_SIM):
         raise EmulatorError(
             f"{firmware.name}: this firmware has no vectors inside; it is for {firmware.platform.value}."
         )

@@ -17,7 +17,7 @@ from tinygen.emulate.lines import SelfTest, Transcript
 from tinygen.emulate.qemu import kill, last_line, machine_command
 from tinygen.errors import EmulatorError
 from tinygen.targets import Architecture
-from tinygen.toolchain import Firmware
+from tinygen.toolchain import Firmware, Platform
 
 # Machines with several UARTs: their bases in the order of QEMU's -serial options. Elsewhere the console is the first.
 _SERIALS = {
@@ -27,13 +27,18 @@ _SERIALS = {
 
 def run_in_qemu(firmware: Firmware, timeout_s: float) -> SelfTest:
     """From reset to the last line; then QEMU, which does not end by itself, is killed."""
+    if firmware.board.target.architecture is Architecture.XTENSA and firmware.platform is Platform.SELF_TEST:
+        raise EmulatorError(
+            f"{faults.place(firmware, 'qemu')}: QEMU has not this chip's memory map; "
+            f"build the self-test for {Platform.SELF_TEST_SIM.value}."
+        )
     transcript = Transcript(firmware.name)
     with tempfile.TemporaryDirectory(prefix="tinygen-qemu-") as folder:
         directory = Path(folder)
         shutil.copyfile(firmware.elf, directory / "firmware.elf")  # QEMU splits options at commas in paths
         with (directory / "stderr.txt").open("w+b") as errors:
             child = subprocess.Popen(
-                command(firmware.board),
+                command(firmware.board, firmware.platform),
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -55,7 +60,7 @@ def run_in_qemu(firmware: Firmware, timeout_s: float) -> SelfTest:
     raise EmulatorError(f"{place}: the self-test's last line did not come in {timeout_s:g} s. {shown}")
 
 
-def command(board: Board) -> tuple[str, ...]:
+def command(board: Board, platform: Platform = Platform.SELF_TEST) -> tuple[str, ...]:
     """QEMU with the board's console on standard output."""
     serial: tuple[str, ...] = ("-serial", "null")
     if board.console.uart is not UartFamily.SEMIHOSTING:
@@ -64,7 +69,7 @@ def command(board: Board) -> tuple[str, ...]:
         serial = ("-serial", "null") * before + ("-serial", "stdio")
     # RISC-V's mcycle is the host's clock unless QEMU counts instructions.
     counting = ("-icount", "shift=0") if board.target.architecture is Architecture.RISCV32 else ()
-    return (*machine_command(board), *serial, *counting)
+    return (*machine_command(board, platform), *serial, *counting)
 
 
 def _read(child: subprocess.Popen[bytes], transcript: Transcript, timeout_s: float) -> bool:

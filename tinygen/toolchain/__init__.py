@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tinygen.toolchain.elf import elf_reader_version
 from tinygen.toolchain.find import Tool, Toolchain, find_host_compilers, find_toolchain, survey
-from tinygen.toolchain.firmware import Firmware, Platform, board_platform, build_firmware
+from tinygen.toolchain.firmware import Firmware, build_firmware
 from tinygen.toolchain.options import Build
+from tinygen.toolchain.platforms import Platform, board_platform
 from tinygen.toolchain.selftest import build_selftest
 from tinygen.toolchain.sizes import CodeSize, measure
 

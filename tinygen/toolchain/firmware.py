@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from tinygen.boards import Board
@@ -15,18 +14,10 @@ from tinygen.targets import Architecture, Family
 from tinygen.toolchain.find import Toolchain, find_host_compilers, find_toolchain
 from tinygen.toolchain.linker import linker_script
 from tinygen.toolchain.options import GLUE, KERNELS, STRICT, Build, compile_options, generated_options, link_options
+from tinygen.toolchain.platforms import ENTRY, Platform, board_platform, start_sources
 from tinygen.toolchain.run import call, call_all
 
 VALIDATE = "-DTINYGEN_VALIDATE"
-
-
-class Platform(Enum):
-    """What the firmware is linked for."""
-
-    BOARD = "board"  # the board's own addresses, semihosting: Unicorn and QEMU
-    XTENSA_SIM = "xtensa-sim"  # QEMU's sim machine, simcalls
-    HOST = "host"  # a native program under the sanitizers
-    SELF_TEST = "self-test"  # the board's own addresses and console, vectors inside: emulators and the real board
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +33,11 @@ class Firmware:
     sanitizers: tuple[str, ...] = ()
 
 
-_SOURCES: dict[Architecture, tuple[str, ...]] = {
-    Architecture.ARM_M: ("start_arm_m.c", "semihosting.c", "protect.c", "main.c", "memory.c"),
-    Architecture.RISCV32: ("start_riscv.S", "semihosting.c", "protect.c", "main.c", "memory.c"),
-    Architecture.XTENSA: ("start_xtensa.S", "simcall.c", "main.c", "memory.c", "xtensa_arithmetic.c"),
+_STREAMS: dict[Architecture, tuple[str, ...]] = {
+    Architecture.ARM_M: ("semihosting.c", "protect.c"),
+    Architecture.RISCV32: ("semihosting.c", "protect.c"),
+    Architecture.XTENSA: ("simcall.c",),
 }
-_ENTRY: dict[Architecture, str] = {
-    Architecture.ARM_M: "Reset_Handler",
-    Architecture.RISCV32: "_start",
-    Architecture.XTENSA: "_start",
-}
-
-
-def board_platform(board: Board) -> Platform:
-    """What a firmware for the board's emulators is linked for."""
-    return Platform.XTENSA_SIM if board.target.architecture is Architecture.XTENSA else Platform.BOARD
 
 
 def build_firmware(
@@ -70,30 +51,33 @@ def build_firmware(
     platform: Platform | None = None,
 ) -> Firmware:
     """Compiles `{name}.c`, `{name}_weights.c` and the self-test in `directory`; `platform` defaults to the board's."""
-    platform = platform or board_platform(board)
     write_sources(files, name, directory)
     _write_model_header(files, name, directory)
     if platform is Platform.HOST:
         return _build_host(name, board, build, directory)
-    if platform is not board_platform(board):
-        raise ToolError(f"firmware: board {board.name} cannot be built for {platform.value}.")
     toolchain = toolchain or find_toolchain(board.target)
+    platform = platform or board_platform(board, toolchain)
+    if platform is not board_platform(board, toolchain):
+        raise ToolError(f"firmware: board {board.name} cannot be built for {platform.value} by {toolchain.name}.")
     objects = compile_objects(
         board,
         directory,
         toolchain,
         generated=(name, f"{name}_weights"),
-        sources=_SOURCES[board.target.architecture],
+        sources=(*start_sources(board, toolchain, platform), *_STREAMS[board.target.architecture], "main.c"),
         define=(VALIDATE,) if build is Build.VALIDATION else (),
     )
-    return Firmware(link(objects, board, directory, toolchain), board, build, toolchain.name, name, platform)
+    elf = link(objects, board, directory, toolchain, platform)
+    return Firmware(elf, board, build, toolchain.name, name, platform)
 
 
-def link(objects: Sequence[str], board: Board, directory: Path, toolchain: Toolchain) -> Path:
-    """Links objects at the board's addresses; the ELF file."""
+def link(
+    objects: Sequence[str], board: Board, directory: Path, toolchain: Toolchain, platform: Platform = Platform.BOARD
+) -> Path:
+    """Links objects at the addresses of the platform; the ELF file."""
     script = directory / "link.ld"
-    script.write_text(linker_script(board), encoding="utf-8")
-    options = link_options(board.target, toolchain, script.name, _ENTRY[board.target.architecture])
+    script.write_text(linker_script(board, platform), encoding="utf-8")
+    options = link_options(board.target, toolchain, script.name, ENTRY[board.target.architecture])
     # GCC's run-time support comes last, where it can resolve what the objects need.
     support = () if toolchain.family is Family.ZIG else ("-lgcc",)
     try:
@@ -162,7 +146,8 @@ def compile_objects(
 
 
 def _no_loop_calls(toolchain: Toolchain) -> tuple[str, ...]:
-    return () if toolchain.family is Family.ZIG else ("-fno-tree-loop-distribute-patterns",)
+    clang = toolchain.family in (Family.ZIG, Family.XTENSA_LLVM)
+    return () if clang else ("-fno-tree-loop-distribute-patterns",)
 
 
 def _explain_link(error: ToolError, board: Board) -> Exception:

@@ -2,37 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tinygen.boards import Board, Memory, MemoryKind
 from tinygen.targets import Architecture
+from tinygen.toolchain.platforms import WINDOWED_SIMS, Platform
 
 # QEMU's Xtensa sim machine has neither the chip's addresses nor its windows: ROM with the reset vector, one RAM.
 # Nothing lies below its RAM, so a stack at the bottom faults when it overflows.
 SIM_ROM = Memory(name="flash", kind=MemoryKind.FLASH, origin=0x5000_0000, size_bytes=64 << 20)
 SIM_RAM_ORIGIN = 0x6000_0000
+# Its windowed cores: 128 MB of RAM from 0 on, ROM for a jump at reset. sim_xtensa_windowed.S has the MMU leave only
+# four pages of 16 MB of that RAM to data, one for each of the chip's memories. All of it is in the GB that a windowed
+# return cannot leave.
+WINDOWED_SIM_RESET = Memory(name="reset", kind=MemoryKind.FLASH, origin=0xFE00_0000, size_bytes=0x1000)
+WINDOWED_SIM_PAGE_BYTES = 16 << 20
 
 
-def linker_script(board: Board) -> str:
-    """The GNU linker script: stack at the bottom of RAM, so that an overflow leaves RAM instead of reaching data."""
-    if board.target.architecture is Architecture.XTENSA:
-        flash, constants = SIM_ROM, SIM_ROM
-        # The board's own size, so that what does not fit the chip does not link either.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which memory takes which part of a firmware; several may be the same."""
+
+    code: Memory
+    constants: Memory
+    vectors: Memory
+    reset: Memory
+    ram: Memory
+
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """Each once."""
+        parts = (self.code, self.constants, self.vectors, self.reset, self.ram)
+        return tuple({memory.name: memory for memory in parts}.values())
+
+
+def layout(board: Board, platform: Platform) -> Layout:
+    """The memories of a platform. Sims get the board's sizes, so that what does not fit the chip does not link."""
+    if platform is Platform.XTENSA_SIM:
         ram = Memory(name="ram", kind=MemoryKind.RAM, origin=SIM_RAM_ORIGIN, size_bytes=board.ram_bytes)
-    else:
-        flash, ram = board.flash, board.ram
-        constants = board.window(MemoryKind.CONSTANTS) or flash
-    regions = {memory.name: memory for memory in (flash, constants, ram)}
+        return Layout(SIM_ROM, SIM_ROM, SIM_ROM, SIM_ROM, ram)
+    constants = board.window(MemoryKind.CONSTANTS) or board.flash
+    # Xtensa takes exceptions from VECBASE, which the chips keep in instruction RAM.
+    vectors = board.window(MemoryKind.INSTRUCTION_RAM) if board.target.architecture is Architecture.XTENSA else None
+    chip = Layout(board.flash, constants, vectors or board.flash, vectors or board.flash, board.ram)
+    if platform not in WINDOWED_SIMS:
+        return chip
+    page = WINDOWED_SIM_PAGE_BYTES
+    ram, vectors, code, constants = (
+        Memory(memory.name, memory.kind, number * page, min(memory.size_bytes, page))
+        for number, memory in enumerate((chip.ram, chip.vectors, chip.code, chip.constants), start=1)
+    )
+    return Layout(code, constants, vectors, WINDOWED_SIM_RESET, ram)
+
+
+def linker_script(board: Board, platform: Platform = Platform.BOARD) -> str:
+    """The GNU linker script: stack at the bottom of RAM, so that an overflow leaves RAM instead of reaching data."""
+    parts = layout(board, platform)
+    code, constants, ram = parts.code, parts.constants, parts.ram
     lines = [
-        f"  {name} : ORIGIN = 0x{memory.origin:08x}, LENGTH = 0x{memory.size_bytes:x}"
-        for name, memory in regions.items()
+        f"  {memory.name} : ORIGIN = 0x{memory.origin:08x}, LENGTH = 0x{memory.size_bytes:x}"
+        for memory in parts.memories
     ]
     newline = "\n"
-    # Literals precede the code that loads them; SUBALIGN keeps them aligned on Xtensa.
+    # Literals lie with the code of their own file, ahead of it, because l32r reaches back 256 KB.
     return f"""MEMORY
 {{
 {newline.join(lines)}
 }}
-_flash_start = 0x{flash.origin:08x};
-_flash_end = 0x{flash.end:08x};
+_flash_start = 0x{code.origin:08x};
+_flash_end = 0x{code.end:08x};
 _constants_start = 0x{constants.origin:08x};
 _constants_end = 0x{constants.end:08x};
 _ram_start = 0x{ram.origin:08x};
@@ -41,9 +79,10 @@ _stack_bottom = 0x{ram.origin:08x};
 _stack_top = 0x{ram.origin + board.stack_bytes:08x};
 SECTIONS
 {{
-  .vectors : {{ KEEP(*(.reset)) KEEP(*(.vectors)) }} > {flash.name}
-  .text : {{ . = ALIGN(4); _code_start = .; *(.literal .literal.*) *(.text .text.*) . = ALIGN(4);
-    _code_end = .; }} > {flash.name}
+  .reset : {{ KEEP(*(.reset)) }} > {parts.reset.name}
+  .vectors : {{ KEEP(*(.vectors)) }} > {parts.vectors.name}
+  .text : {{ . = ALIGN(4); _code_start = .; *(.literal .literal.* .text .text.*) . = ALIGN(4);
+    _code_end = .; }} > {code.name}
   .rodata : {{ . = ALIGN(16); *(.rodata .rodata.*) *(.srodata .srodata.*) . = ALIGN(4); }}
     > {constants.name}
   .stack (NOLOAD) : {{ . = . + 0x{board.stack_bytes:x}; }} > {ram.name}

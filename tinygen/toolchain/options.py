@@ -36,6 +36,8 @@ def compile_options(target: Target, toolchain: Toolchain) -> tuple[str, ...]:
     """Options for one cross-compiled object, without optimisation level and warnings."""
     if toolchain.family is Family.ZIG:
         return (*target.zig_flags, *_COMMON, *_ZIG)
+    if toolchain.family is Family.XTENSA_LLVM:  # the driver in xtensa_llvm.py names the core itself
+        return (*_COMMON, "-g0")
     return (*target.gcc_flags, *_COMMON)
 
 
@@ -49,4 +51,6 @@ def link_options(target: Target, toolchain: Toolchain, script: str, entry: str) 
     common = ("-T", script, "-Wl,--gc-sections", f"-Wl,--entry={entry}")
     if toolchain.family is Family.ZIG:
         return (*target.zig_flags, "-O2", *_ZIG, *common)
+    if toolchain.family is Family.XTENSA_LLVM:
+        return common
     return (*(target.gcc_link_flags or target.gcc_flags), "-nostdlib", "-static", *common)

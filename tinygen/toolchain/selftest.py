@@ -7,18 +7,14 @@ from pathlib import Path
 
 from tinygen.boards import Board
 from tinygen.errors import ToolError
-from tinygen.targets import Architecture
+from tinygen.targets import WINDOWED, Architecture
 from tinygen.toolchain.board_header import FILE_NAME, board_header
-from tinygen.toolchain.find import Toolchain, find_toolchain
-from tinygen.toolchain.firmware import VALIDATE, Firmware, Platform, compile_objects, link, write_sources
+from tinygen.toolchain.find import Toolchain, find_toolchain, install_hint
+from tinygen.toolchain.firmware import VALIDATE, Firmware, compile_objects, link, write_sources
 from tinygen.toolchain.options import Build
+from tinygen.toolchain.platforms import Platform, start_sources
 
-# Start-up, and what else of `firmware/` only this architecture needs.
-_START: dict[Architecture, tuple[str, ...]] = {
-    Architecture.ARM_M: ("start_arm_m.c",),
-    Architecture.RISCV32: ("start_riscv.S", "cycles_riscv.S"),
-}
-_COMMON = ("selftest.c", "cycles.c", "console_setup.c", "memory.c")
+_COMMON = ("selftest.c", "cycles.c", "console_setup.c")
 
 
 def build_selftest(
@@ -28,11 +24,17 @@ def build_selftest(
     directory: Path,
     *,
     toolchain: Toolchain | None = None,
+    platform: Platform = Platform.SELF_TEST,
 ) -> Firmware:
-    """Compiles the model's three files and its two self-test files in `directory`, and links them for the board."""
-    if board.target.architecture not in _START:
-        raise ToolError(f"self-test: no start-up code for {board.target.architecture.value} (board {board.name}) yet.")
+    """Compiles the model's three files and its two self-test files in `directory`, and links them for the board.
+
+    With SELF_TEST_SIM the objects of an Xtensa chip are linked for QEMU's windowed sim machine instead.
+    """
     toolchain = toolchain or find_toolchain(board.target)
+    if board.target.architecture is Architecture.XTENSA and toolchain.family not in WINDOWED:
+        raise ToolError(
+            f"self-test: {toolchain.name} makes no code that runs on {board.name} itself. {install_hint(board.target)}"
+        )
     write_sources(files, name, directory, required=(".h", ".c", "_weights.c", "_selftest.h", "_selftest.c"))
     (directory / FILE_NAME).write_text(board_header(board), encoding="utf-8", newline="\n")
     (directory / "tinygen_selftest.h").write_text(_model_header(name), encoding="utf-8", newline="\n")
@@ -41,16 +43,18 @@ def build_selftest(
         directory,
         toolchain,
         generated=(name, f"{name}_weights", f"{name}_selftest"),
-        sources=selftest_sources(board),
+        sources=selftest_sources(board, toolchain, platform),
         define=(VALIDATE,),
     )
-    elf = link(objects, board, directory, toolchain)
-    return Firmware(elf, board, Build.VALIDATION, toolchain.name, name, Platform.SELF_TEST)
+    elf = link(objects, board, directory, toolchain, platform)
+    return Firmware(elf, board, Build.VALIDATION, toolchain.name, name, platform)
 
 
-def selftest_sources(board: Board) -> tuple[str, ...]:
+def selftest_sources(board: Board, toolchain: Toolchain, platform: Platform) -> tuple[str, ...]:
     """The files of `firmware/` that make a board's self-test."""
-    return (*_START[board.target.architecture], *_COMMON, f"console_{board.console.uart.value}.c")
+    console = "simcall" if platform is Platform.SELF_TEST_SIM else board.console.uart.value
+    counter = ("cycles_riscv.S",) if board.target.architecture is Architecture.RISCV32 else ()
+    return (*start_sources(board, toolchain, platform), *counter, *_COMMON, f"console_{console}.c")
 
 
 def _model_header(name: str) -> str:

@@ -154,12 +154,16 @@ def _edges(elf: Any, functions: dict[int, list[str]]) -> dict[int, set[int | str
                 outside = index == "SHN_UNDEF" and not _IGNORED.fullmatch(symbol.name)
                 if outside and symbol["st_info"]["type"] != "STT_OBJECT":
                     targets.add(symbol.name)
-            elif index not in executable:
+            elif index not in executable or index not in functions:
                 targets.add(index)
             elif index != source:
                 targets.update(_names(symbol, functions))
             elif symbol["st_info"]["type"] == "STT_FUNC":
                 targets.add(symbol.name)
+    # Xtensa's literals, the addresses that code loads to call them, may have an executable section of their own.
+    for source in functions:
+        for index in executable & {target for target in edges.get(source, ()) if isinstance(target, int)}:
+            edges[source] |= edges.get(index, set())
     return edges
 
 
