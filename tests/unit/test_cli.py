@@ -41,6 +41,7 @@ def test_build_writes_a_platformio_project_and_a_manifest(tmp_path: Path, capsys
         "README.md", "examples/app.cpp", "manifest.json", "platformio.ini",
         "lib/kws/include/kws.h", "lib/kws/include/kws_selftest.h", "lib/kws/library.json",
         "lib/kws/src/kws.c", "lib/kws/src/kws_selftest.c", "lib/kws/src/kws_weights.c",
+        "renode/kws.resc", "renode/kws.robot", "renode/nano33.repl",
         "src/main.cpp", "src/selftests.c", "src/selftests.h",
     }  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
@@ -62,6 +63,7 @@ def test_build_replaces_its_own_folder_and_keeps_what_the_user_added(tmp_path: P
         "README.md", "examples/app.cpp", "manifest.json", "platformio.ini",
         "lib/second/include/second.h", "lib/second/include/second_selftest.h", "lib/second/library.json",
         "lib/second/src/second.c", "lib/second/src/second_selftest.c", "lib/second/src/second_weights.c",
+        "renode/nano33.repl", "renode/second.resc", "renode/second.robot",
         "src/main.cpp", "src/selftests.c", "src/selftests.h", "notes.txt", "src/app.cpp",
     }  # fmt: skip
     assert not (out / "lib" / "first").exists()
@@ -73,7 +75,7 @@ def test_another_export_replaces_the_earlier_one(tmp_path: Path) -> None:
         assert main(["build", GESTURE, "--board", "nano33", "-o", str(out), "--export", export]) == 0
         assert {*json.loads((out / "manifest.json").read_text())["files"], "manifest.json"} == files_in(out)
     assert {path.name for path in out.iterdir()} == {
-        "CMakeLists.txt", "README.md", "cmake", "gesture", "manifest.json", "test",
+        "CMakeLists.txt", "README.md", "cmake", "gesture", "manifest.json", "renode", "test",
     }  # fmt: skip
 
 
@@ -94,7 +96,7 @@ def test_build_ends_with_what_fits_and_the_next_command(tmp_path: Path, capsys: 
     assert main(["build", KWS, "--board", "nano33", "-o", str(out)]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "RAM 20,192 of 262,144 bytes, 8 %: arena 12,000, stack 8,192" in lines
-    assert any(line.startswith("flash ") and line.endswith(" of 1,048,576 bytes, 3 %: it fits") for line in lines)
+    assert any(line.startswith("flash ") and line.endswith(" of 983,040 bytes, 3 %: it fits") for line in lines)
     assert lines[-2:] == [f"next cd '{out}' && pio run", f"and tinygen validate {KWS} --board nano33"]
 
 
@@ -356,3 +358,31 @@ def test_inspect_tells_machines_whether_it_fits(tmp_path: Path, capsys: pytest.C
     printed = json.loads(capsys.readouterr().out)
     assert printed["fits"] is False and "needs" in printed["problem"]
     assert printed["ram_needed_bytes"] > printed["ram_bytes"]
+
+
+def test_self_test_on_request_builds_the_firmware_beside_renodes_scripts(tmp_path: Path) -> None:
+    elves = []
+    for name in ("one", "two"):
+        out = tmp_path / name
+        assert main(["build", GESTURE, "--board", "pico", "-o", str(out), "--self-test", "1"]) == 0
+        elves.append((out / "renode" / "gesture.elf").read_bytes())
+        assert "renode/gesture.elf" in json.loads((out / "manifest.json").read_text())["files"]
+    assert elves[0][:4] == b"\x7fELF"
+    assert elves[0] == elves[1], "two builds are byte-identical"
+
+
+def test_renodes_own_platform_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["build", GESTURE, "--board", "nano33", "-o", str(out), "--renode-platform", "stock"]) == 0
+    assert not (out / "renode" / "nano33.repl").exists()
+    assert "arduino_nano_33_ble.repl" in (out / "renode" / "gesture.resc").read_text()
+    assert main(["build", GESTURE, "--board", "pico", "-o", str(out), "--renode-platform", "stock"]) == 2
+    assert "Renode has no platform file of its own" in capsys.readouterr().err
+
+
+def test_validate_in_renode_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["validate", KWS, "--board", "nano33", "--emulator", "renode"]) == 2
+    assert "Renode is not installed: unpack the portable release" in " ".join(capsys.readouterr().err.split())

@@ -6,13 +6,13 @@ Run it with: renode-test --test-timeout 600 model.robot
 Library           OperatingSystem
 
 *** Variables ***
-${ELF}            ${CURDIR}/../selftest.elf
+${ELF}            ${CURDIR}/model.elf
 # virtual seconds
 ${TIMEOUT}        120
 
 *** Test Cases ***
 model equals its reference on esp32
-    File Should Exist         ${ELF}    msg=There is no ${ELF}: build it with `tinygen build --self-test 1`, or give --variable ELF:path.
+    File Should Exist         ${ELF}    msg=There is no ${ELF}: build with `tinygen build --self-test 1`, or give --variable ELF:path.
     Execute Command           mach create "model"
     Execute Command           machine LoadPlatformDescription "${CURDIR}/esp32.repl"
     Execute Command           sysbus LoadELF "${ELF}"
