@@ -184,6 +184,7 @@ def board_table(boards: Iterable[Board]) -> RenderableType:
         names = [
             *(["unicorn"] if emulation.unicorn else []),
             *(["qemu"] if emulation.qemu_machine else []),
+            *(["renode"] if emulation.renode_cpu else []),
         ]
         table.add_row(
             board.name,
