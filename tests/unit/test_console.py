@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.emulation import toy
-from tests.support.paths import ROOT
 from tinygen.boards import UartFamily, load_board
 from tinygen.emulate.console import UARTS, Peripherals, RegisterError
 from tinygen.emulate.selftest_unicorn import UnicornSelfTest
 from tinygen.errors import BoardError, ToolError
+from tinygen.resources import resource_path
 from tinygen.toolchain import build_selftest
 from tinygen.toolchain.board_header import NRF_UART_BAUDRATES, NRF_UARTE_BAUDRATES, board_header
 
@@ -196,7 +196,7 @@ def test_every_family_with_a_board_has_its_list() -> None:
 
 @pytest.mark.parametrize("family", UartFamily)
 def test_every_family_has_a_driver(family: UartFamily) -> None:
-    source = (ROOT / "firmware" / f"console_{family.value}.c").read_text(encoding="utf-8")
+    source = (resource_path("firmware") / f"console_{family.value}.c").read_text(encoding="utf-8")
     for function in ("console_open", "console_write", "console_close"):
         assert f"void {function}(" in source
 
