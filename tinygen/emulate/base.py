@@ -32,6 +32,7 @@ class Step:
     row_bytes: int
     data: bytes
     instructions: int | None = None  # the model's own since the step before, the hook's not counted
+    cycles_estimate: int | None = None  # the same in the cycles of docs/profile.md, where they are defined
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Inference:
     outputs: tuple[bytes, ...]
     instructions: int | None  # of the run function and all it calls; None where the emulator cannot count
     stack_bytes: int | None  # deepest use below the caller; a validation build's includes its hook
+    cycles_estimate: int | None = None  # of a Cortex-M4 by the rules of docs/profile.md
 
 
 @dataclass(frozen=True, slots=True)
