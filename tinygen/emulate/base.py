@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tinygen.boards import Board
@@ -44,6 +44,19 @@ class Inference:
     instructions: int | None  # of the run function and all it calls; None where the emulator cannot count
     stack_bytes: int | None  # deepest use below the caller; a validation build's includes its hook
     cycles_estimate: int | None = None  # of a Cortex-M4 by the rules of docs/profile.md
+
+
+def with_counts(inference: Inference, counts: tuple[int, list[int] | None]) -> Inference:
+    """Adds the instructions of the inference, and of each step what came since the step before."""
+    total, marks = counts
+    if marks is None or len(marks) != len(inference.steps):
+        return replace(inference, instructions=total)
+    steps: list[Step] = []
+    last = 0
+    for step, mark in zip(inference.steps, marks, strict=True):
+        steps.append(replace(step, instructions=mark - last))
+        last = mark
+    return replace(inference, instructions=total, steps=tuple(steps))
 
 
 @dataclass(frozen=True, slots=True)

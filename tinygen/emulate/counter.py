@@ -175,16 +175,8 @@ def make_counter(engine: Any, settings: dict[str, int]) -> NativeCounter | Pytho
 @cache
 def native_library() -> Any | None:
     """The compiled callback from the user's cache, compiled now when it is not there yet; None without a compiler."""
-    source = resource_path("firmware") / "host" / "count_blocks.c"
-    key = hashlib.sha256(
-        source.read_bytes()
-        + importlib.metadata.version("unicorn").encode()
-        + sys.platform.encode()
-        + str(ctypes.sizeof(ctypes.c_void_p)).encode()
-    ).hexdigest()[:20]
-    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-    path = cache_dir() / f"count-{key}{suffix}"
-    if not path.is_file() and not _compile(source, path):
+    path = native_file("count_blocks.c", importlib.metadata.version("unicorn"))
+    if path is None:
         return None
     try:
         library = ctypes.CDLL(str(path))
@@ -194,12 +186,22 @@ def native_library() -> Any | None:
         return None
 
 
-def _compile(source: Path, path: Path) -> bool:
+def native_file(name: str, made_for: str, options: tuple[str, ...] = ()) -> Path | None:
+    """A shared library from a file of firmware/host, for one version of what loads it; None without a compiler."""
+    source = resource_path("firmware") / "host" / name
+    parts = (made_for, sys.platform, str(ctypes.sizeof(ctypes.c_void_p)), *options)
+    key = hashlib.sha256(source.read_bytes() + "".join(parts).encode()).hexdigest()[:20]
+    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    path = cache_dir() / f"{source.stem.replace('_', '-')}-{key}{suffix}"
+    return path if path.is_file() or _compile(source, path, options) else None
+
+
+def _compile(source: Path, path: Path, options: tuple[str, ...]) -> bool:
     """Compiles next to the goal and renames, so that two processes never see half a file."""
     for compiler in find_host_compilers():
         with tempfile.TemporaryDirectory(prefix="count-", dir=path.parent) as folder:
             built = Path(folder) / path.name
-            command = (*compiler, "-O2", "-shared", "-fPIC", "-std=c99", str(source), "-o", str(built))
+            command = (*compiler, "-O2", "-shared", "-fPIC", "-std=c99", *options, str(source), "-o", str(built))
             try:
                 done = subprocess.run(
                     command,

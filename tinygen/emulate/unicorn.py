@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tinygen.boards import Board
 from tinygen.emulate import counter, faults
-from tinygen.emulate.base import Inference, Job, Progress, Run, Step
+from tinygen.emulate.base import Job, Progress, Run, with_counts
 from tinygen.emulate.engine import BKPT_SEMIHOSTING, Core, access_kind, make_core, map_memories, unicorn_module
 from tinygen.emulate.semihosting import Semihosting
 from tinygen.emulate.stream import EXIT_DONE, RECORD_END, decode_output, encode_input
@@ -157,7 +157,7 @@ class _Session:
         if self.host.exit_code == EXIT_DONE and not failure:
             output = decode_output(bytes(self.host.output), self.job)
             if output.complete:
-                return Run(NAME, tuple(map(_with_counts, output.inferences, self.counts)), self._notes())
+                return Run(NAME, tuple(map(with_counts, output.inferences, self.counts)), self._notes())
         raise self._error(failure, time.monotonic() - began)
 
     def _notes(self) -> tuple[str, ...]:
@@ -194,16 +194,3 @@ class _Session:
         if self.host.exit_code is None and seconds >= self.job.timeout_s:
             return faults.timeout_error(firmware, NAME, output, f"{self.job.timeout_s:g} s", where)
         return faults.unfinished_error(firmware, NAME, output, f"exit code {self.host.exit_code} {where}")
-
-
-def _with_counts(inference: Inference, counts: tuple[int, list[int] | None]) -> Inference:
-    """Adds the instructions of the inference, and of each step what came since the step before."""
-    total, marks = counts
-    if marks is None or len(marks) != len(inference.steps):
-        return replace(inference, instructions=total)
-    steps: list[Step] = []
-    last = 0
-    for step, mark in zip(inference.steps, marks, strict=True):
-        steps.append(replace(step, instructions=mark - last))
-        last = mark
-    return replace(inference, instructions=total, steps=tuple(steps))
