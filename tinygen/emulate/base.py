@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -46,17 +46,36 @@ class Inference:
     cycles_estimate: int | None = None  # of a Cortex-M4 by the rules of docs/profile.md
 
 
-def with_counts(inference: Inference, counts: tuple[int, list[int] | None]) -> Inference:
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one inference cost, and how much of it had been spent at every entry of the validation hook."""
+
+    instructions: int
+    marks: tuple[int, ...] | None
+    cycles: int | None = None
+    cycle_marks: tuple[int, ...] | None = None
+
+
+def with_counts(inference: Inference, counts: Counts) -> Inference:
     """Adds the instructions of the inference, and of each step what came since the step before."""
-    total, marks = counts
-    if marks is None or len(marks) != len(inference.steps):
-        return replace(inference, instructions=total)
-    steps: list[Step] = []
-    last = 0
-    for step, mark in zip(inference.steps, marks, strict=True):
-        steps.append(replace(step, instructions=mark - last))
-        last = mark
-    return replace(inference, instructions=total, steps=tuple(steps))
+    steps = inference.steps
+    instructions, cycles = _since(counts.marks, len(steps)), _since(counts.cycle_marks, len(steps))
+    return replace(
+        inference,
+        instructions=counts.instructions,
+        cycles_estimate=counts.cycles,
+        steps=tuple(
+            replace(step, instructions=count, cycles_estimate=estimate)
+            for step, count, estimate in zip(steps, instructions, cycles, strict=True)
+        ),
+    )
+
+
+def _since(marks: Sequence[int] | None, steps: int) -> Sequence[int | None]:
+    """The difference of each mark to the one before; nothing known where the marks are not those of the steps."""
+    if marks is None or len(marks) != steps:
+        return [None] * steps
+    return [mark - before for before, mark in zip((0, *marks), marks, strict=False)]
 
 
 @dataclass(frozen=True, slots=True)

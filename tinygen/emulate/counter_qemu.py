@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tinygen.emulate.base import Counts
 from tinygen.emulate.counter import native_file
 from tinygen.emulate.symbols import Image, read_image
 from tinygen.toolchain import Firmware
@@ -12,9 +13,6 @@ from tinygen.toolchain import Firmware
 OUTPUT = "counts.txt"
 FIRST_WITH_INTERFACE_2 = 9  # QEMU's major version; what the plugin uses is alike in both
 NOTE = "instructions were not counted: that needs a C compiler for this machine and a QEMU that takes plugins"
-
-Counts = tuple[int, list[int]]
-"""Of one inference: all its instructions, and the count at every entry of the hook."""
 
 
 def plugin_options(firmware: Firmware, qemu_version: str | None) -> tuple[str, ...] | None:
@@ -46,6 +44,6 @@ def read_counts(directory: Path) -> list[Counts]:
         if kind == "S":
             marks.append(int(number))
         else:
-            counts.append((int(number), marks))
+            counts.append(Counts(int(number), tuple(marks)))
             marks = []
     return counts

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygen.boards import Board
 from tinygen.emulate import counter, faults
-from tinygen.emulate.base import Job, Progress, Run, with_counts
+from tinygen.emulate.base import Counts, Job, Progress, Run, with_counts
 from tinygen.emulate.engine import BKPT_SEMIHOSTING, Core, access_kind, make_core, map_memories, unicorn_module
 from tinygen.emulate.semihosting import Semihosting
 from tinygen.emulate.stream import EXIT_DONE, RECORD_END, decode_output, encode_input
@@ -70,7 +70,7 @@ class _Session:
         self.core: Core = make_core(firmware.board)
         self.arm = self.core.arm
         self.trouble = _Trouble()
-        self.counts: list[tuple[int, list[int] | None]] = []
+        self.counts: list[Counts] = []
         self.engine: Any = self._engine()
         self.host = Semihosting(
             encode_input(job), lambda at, n: bytes(self.engine.mem_read(at, n)), self.engine.mem_write
@@ -90,15 +90,16 @@ class _Session:
         engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
         return engine
 
-    def _counter_settings(self) -> dict[str, int]:
+    def _counter_settings(self) -> counter.Settings:
         hook = self.image.symbols.get(f"{self.firmware.name}_validate_step")
-        return {
-            "run_entry": self.image.symbol(f"{self.firmware.name}_run"),
-            "hook_entry": counter.NO_ADDRESS if hook is None else hook & ~1,
-            "limit": MAX_INSTRUCTIONS,
-            "link_register": self.core.registers["link"],
-            "encoding": counter.THUMB if self.arm else counter.RISCV,
-        }
+        return counter.Settings(
+            run_entry=self.image.symbol(f"{self.firmware.name}_run"),
+            hook_entry=counter.NO_ADDRESS if hook is None else hook & ~1,
+            limit=MAX_INSTRUCTIONS,
+            link_register=self.core.registers["link"],
+            encoding=counter.THUMB if self.arm else counter.RISCV,
+            estimate_cycles=self.firmware.board.target.unicorn_cpu == "CORTEX_M4",
+        )
 
     def _on_ebreak(self, engine: Any, address: int, _size: int, _user: object) -> None:
         self._serve(engine, address, 4)
@@ -133,7 +134,7 @@ class _Session:
         """The END record arrives in one call of its own: the moment to note the counts of an inference."""
         written = self.host.output[before:]
         if len(written) == 8 and int.from_bytes(written[:4], "little") == RECORD_END:
-            self.counts.append((self.counter.instructions, self.counter.step_counts()))
+            self.counts.append(self.counter.counts())
             if self.on_progress:
                 self.on_progress(len(self.counts), len(self.job.inputs))
 
