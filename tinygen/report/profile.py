@@ -120,4 +120,6 @@ def _count(value: int | None) -> str:
 
 
 def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "scalar"
+    """Without a batch of one, so that the table stays narrow."""
+    shape = tensor.shape[1:] if len(tensor.shape) > 1 and tensor.shape[0] == 1 else tensor.shape
+    return "×".join(map(str, shape)) or "scalar"
