@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import tinygen
+from tinygen.fit import check_fit
 from tinygen.report.profile import profile_json
 from tinygen.validate.inputs import random_inputs
 
@@ -58,6 +59,7 @@ def measure_model(path: Path, board: tinygen.Board, options: tinygen.Options, *,
         started = time.perf_counter()
         compiled = tinygen.compile_model(tinygen.read_model(path), board, options)
         seconds = time.perf_counter() - started
+        check_fit(compiled, compiled.program.weights_bytes)
         measured = profile_json(tinygen.profile(compiled))
         inputs = random_inputs(compiled.program.graph, 1, 0)
         equal = tinygen.validate(compiled, inputs=inputs).equal if compare else None
