@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +132,14 @@ def test_an_emulator_that_cannot_count_says_so(
     assert "were not counted" in printed["notes"][-1]
     assert main(arguments) == 0
     assert "were not counted" in capsys.readouterr().out
+
+
+def test_a_qemu_that_takes_no_plugin_runs_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "count.so"
+    broken.write_text("no shared library")
+    monkeypatch.setattr("tinygen.emulate.counter_qemu.native_file", lambda *_: broken)
+    measured = measure(GESTURE, "mps2-an386", "qemu")
+    assert measured.instructions is None and "were not counted" in measured.notes[-1]
 
 
 @pytest.mark.parametrize(
