@@ -21,6 +21,7 @@ from tinygen.errors import (
 from tinygen.ir import Reference
 from tinygen.tflite import ModelFile
 from tinygen.tflite import read as read_model
+from tinygen.validate.profile import Profile, profile
 from tinygen.validate.run import Comparison, validate
 from tinygen.version import VERSION as __version__
 
@@ -36,6 +37,7 @@ __all__ = [
     "ModelFile",
     "Optimize",
     "Options",
+    "Profile",
     "Reference",
     "TinygenError",
     "ToolError",
@@ -43,6 +45,7 @@ __all__ = [
     "__version__",
     "compile_model",
     "load_board",
+    "profile",
     "read_model",
     "validate",
 ]

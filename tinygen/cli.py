@@ -46,11 +46,13 @@ from tinygen.report.manifest import (
     selftest_json,
     tool_json,
 )
+from tinygen.report.profile import profile_json, profile_summary
 from tinygen.report.progress import progress
 from tinygen.resources import resource_path
 from tinygen.tflite import ModelFile, read
 from tinygen.validate import interpreters, port
 from tinygen.validate.in_renode import validate_in_renode
+from tinygen.validate.profile import profile
 from tinygen.validate.run import Comparison, validate
 from tinygen.validate.saved import SavedRun, load_run, save_run
 from tinygen.validate.vectors import make_vectors, selftest_sources
@@ -174,6 +176,19 @@ def validate_command(options: argparse.Namespace) -> int:
     else:
         _console().print(tables.comparison_summary(comparison, reproduce))
     return 0 if comparison.equal else 1
+
+
+def profile_command(options: argparse.Namespace) -> int:
+    """`tinygen profile`"""
+    compiled = _compile(options)
+    check_fit(compiled, compiled.program.weights_bytes)
+    with progress(Console(stderr=True)) as show:
+        measured = profile(compiled, emulator=options.emulator, progress=show)
+    if options.json:
+        _print_json(profile_json(measured))
+    else:
+        _console().print(profile_summary(measured))
+    return 0
 
 
 def inspect(options: argparse.Namespace) -> int:
@@ -416,6 +431,18 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="how long to wait at the port (default: 60)"
     )
     command.set_defaults(command=validate_command)
+
+    command = commands.add_parser(
+        "profile", parents=[board, compiling, as_json], help="count the instructions of one inference, layer by layer"
+    )
+    command.add_argument("model", metavar="MODEL", help="an int8 .tflite file")
+    command.add_argument(
+        "--emulator",
+        choices=["auto", *(e.name for e in emulate.EMULATORS if e.name != "host")],
+        default="auto",
+        help="default: auto",
+    )
+    command.set_defaults(command=profile_command)
 
     command = commands.add_parser(
         "inspect", parents=[compiling, as_json], help="show a model, and how it lies in memory"

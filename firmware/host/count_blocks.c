@@ -9,6 +9,7 @@
 typedef int (*reg_read_t)(void *engine, int id, void *value);
 typedef int (*mem_read_t)(void *engine, uint64_t address, void *bytes, uint64_t size);
 typedef int (*stop_t)(void *engine);
+typedef uint32_t (*cycles_t)(uint64_t address, uint32_t size);
 
 enum { IDLE = 0, RUNNING = 1, IN_HOOK = 2 };
 enum { THUMB = 0, RISCV = 1 };
@@ -20,24 +21,34 @@ typedef struct {
     uint64_t address;
     uint32_t size;
     uint32_t instructions;
+    uint32_t cycles;
 } slot_t;
+
+typedef struct {
+    uint64_t instructions;
+    uint64_t cycles;
+} mark_t;
 
 typedef struct {
     /* set by Python */
     reg_read_t reg_read;
     mem_read_t mem_read;
     stop_t stop;
+    cycles_t block_cycles; /* of a block's instructions, called once a block; NULL: no estimate */
     uint64_t run_entry;
     uint64_t hook_entry; /* of NAME_validate_step; ~0 when there is none */
     uint64_t limit;      /* instructions of one inference after which to stop */
     int32_t link_register;
     int32_t encoding;
-    slot_t *cache; /* CACHE_SLOTS, zeroed */
-    uint64_t *log; /* count at every hook entry, log_slots of them */
+    uint64_t taken_cycles; /* of a branch that is taken, beside the block's own */
+    slot_t *cache;         /* CACHE_SLOTS, zeroed */
+    mark_t *log;           /* counts at every hook entry, log_slots of them */
     uint64_t log_slots;
     /* read by Python */
     uint64_t instructions; /* of this inference so far, then of the last one */
+    uint64_t cycles;       /* the same in estimated cycles */
     uint64_t log_used;     /* hook calls, which may exceed log_slots */
+    uint64_t block_end;    /* of the block that was counted last */
     uint64_t run_return;
     uint64_t hook_return;
     int32_t state;
@@ -81,7 +92,7 @@ void tinygen_count_block(void *engine, uint64_t address, uint32_t size, void *us
             s->state = IN_HOOK;
             s->hook_return = link_register(engine, s);
             if (s->log_used < s->log_slots) {
-                s->log[s->log_used] = s->instructions;
+                s->log[s->log_used] = (mark_t){s->instructions, s->cycles};
             }
             s->log_used++;
             return;
@@ -100,7 +111,9 @@ void tinygen_count_block(void *engine, uint64_t address, uint32_t size, void *us
         }
         s->state = RUNNING;
         s->instructions = 0;
+        s->cycles = 0;
         s->log_used = 0;
+        s->block_end = address;
         s->run_return = link_register(engine, s);
     }
     slot_t *slot = &s->cache[(uint32_t)(address >> 1) & (CACHE_SLOTS - 1u)];
@@ -108,8 +121,14 @@ void tinygen_count_block(void *engine, uint64_t address, uint32_t size, void *us
         slot->address = address;
         slot->size = size;
         slot->instructions = count_instructions(engine, s, address, size);
+        slot->cycles = s->block_cycles == NULL ? 0u : s->block_cycles(address, size);
     }
     s->instructions += slot->instructions;
+    s->cycles += slot->cycles;
+    if (address != s->block_end) {
+        s->cycles += s->taken_cycles;
+    }
+    s->block_end = address + size;
     if (s->instructions > s->limit && s->limited == 0) {
         s->limited = 1;
         (void)s->stop(engine);

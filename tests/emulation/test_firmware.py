@@ -236,7 +236,7 @@ def count_every_instruction(firmware: Firmware, monkeypatch: pytest.MonkeyPatch)
     class Slow(PythonCounter):
         """Follows the same borders, but counts executed instructions one at a time."""
 
-        def __init__(self, engine: unicorn.Uc, settings: dict[str, int]) -> None:
+        def __init__(self, engine: unicorn.Uc, settings: counter.Settings) -> None:
             self.one_by_one = 0
             self.block_end = 0
             super().__init__(engine, settings)

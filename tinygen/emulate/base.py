@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tinygen.boards import Board
@@ -32,6 +32,7 @@ class Step:
     row_bytes: int
     data: bytes
     instructions: int | None = None  # the model's own since the step before, the hook's not counted
+    cycles_estimate: int | None = None  # the same in the cycles of docs/profile.md, where they are defined
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,39 @@ class Inference:
     outputs: tuple[bytes, ...]
     instructions: int | None  # of the run function and all it calls; None where the emulator cannot count
     stack_bytes: int | None  # deepest use below the caller; a validation build's includes its hook
+    cycles_estimate: int | None = None  # of a Cortex-M4 by the rules of docs/profile.md
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one inference cost, and how much of it had been spent at every entry of the validation hook."""
+
+    instructions: int
+    marks: tuple[int, ...] | None
+    cycles: int | None = None
+    cycle_marks: tuple[int, ...] | None = None
+
+
+def with_counts(inference: Inference, counts: Counts) -> Inference:
+    """Adds the instructions of the inference, and of each step what came since the step before."""
+    steps = inference.steps
+    instructions, cycles = _since(counts.marks, len(steps)), _since(counts.cycle_marks, len(steps))
+    return replace(
+        inference,
+        instructions=counts.instructions,
+        cycles_estimate=counts.cycles,
+        steps=tuple(
+            replace(step, instructions=count, cycles_estimate=estimate)
+            for step, count, estimate in zip(steps, instructions, cycles, strict=True)
+        ),
+    )
+
+
+def _since(marks: Sequence[int] | None, steps: int) -> Sequence[int | None]:
+    """The difference of each mark to the one before; nothing known where the marks are not those of the steps."""
+    if marks is None or len(marks) != steps:
+        return [None] * steps
+    return [mark - before for before, mark in zip((0, *marks), marks, strict=False)]
 
 
 @dataclass(frozen=True, slots=True)

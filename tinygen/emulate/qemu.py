@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tinygen.boards import Board
 from tinygen.emulate import faults
-from tinygen.emulate.base import Job, Progress, Run
+from tinygen.emulate.base import Job, Progress, Run, with_counts
+from tinygen.emulate.counter_qemu import NOTE, plugin_options, read_counts
 from tinygen.emulate.stream import EXIT_DONE, Output, decode_output, encode_input
 from tinygen.emulate.symbols import read_image
 from tinygen.errors import EmulatorError, ToolError
@@ -66,13 +67,20 @@ class Qemu:
             (directory / "input.bin").write_bytes(encode_input(job))
             (directory / "output.bin").touch()  # simcall firmware opens it, but cannot create it everywhere
             command = (*machine_command(board, firmware.platform), "-serial", "null")
-            ended, message = run_process(command, directory, job.timeout_s)
+            counting = plugin_options(firmware, qemu_version(command[0]))
+            ended, message = run_process((*command, *(counting or ())), directory, job.timeout_s)
+            if counting and "plugin" in message:  # this QEMU takes none
+                counting = None
+                ended, message = run_process(command, directory, job.timeout_s)
             path = directory / "output.bin"
             output = decode_output(path.read_bytes() if path.is_file() else b"", job)
+            counts = read_counts(directory)
         if ended == EXIT_DONE and output.complete:
             if on_progress:
                 on_progress(len(job.inputs), len(job.inputs))
-            return Run(self.name, output.inferences, _notes(firmware))
+            if len(counts) != len(output.inferences):
+                return Run(self.name, output.inferences, (*_notes(firmware), NOTE))
+            return Run(self.name, tuple(map(with_counts, output.inferences, counts)), _notes(firmware))
         raise _error(firmware, output, ended, message, job.timeout_s)
 
 

@@ -148,14 +148,14 @@ class UnicornSelfTest:
         self.core.write("a0", self._read_cycles())
         self.core.write("pc", self.core.read("link"))
 
-    def _counting(self, run_entry: int) -> dict[str, int]:
-        return {
-            "run_entry": run_entry,
-            "hook_entry": counter.NO_ADDRESS,  # so that the count is what a counter in the core would show
-            "limit": MAX_INSTRUCTIONS,
-            "link_register": self.core.registers["link"],
-            "encoding": counter.THUMB if self.core.arm else counter.RISCV,
-        }
+    def _counting(self, run_entry: int) -> counter.Settings:
+        return counter.Settings(
+            run_entry=run_entry,
+            hook_entry=counter.NO_ADDRESS,  # so that the count is what a counter in the core would show
+            limit=MAX_INSTRUCTIONS,
+            link_register=self.core.registers["link"],
+            encoding=counter.THUMB if self.core.arm else counter.RISCV,
+        )
 
     # --- semihosting ----------------------------------------------------------------------------------------------
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tinygen.boards import Board
 from tinygen.emulate import counter, faults
-from tinygen.emulate.base import Inference, Job, Progress, Run, Step
+from tinygen.emulate.base import Counts, Job, Progress, Run, with_counts
 from tinygen.emulate.engine import BKPT_SEMIHOSTING, Core, access_kind, make_core, map_memories, unicorn_module
 from tinygen.emulate.semihosting import Semihosting
 from tinygen.emulate.stream import EXIT_DONE, RECORD_END, decode_output, encode_input
@@ -70,7 +70,7 @@ class _Session:
         self.core: Core = make_core(firmware.board)
         self.arm = self.core.arm
         self.trouble = _Trouble()
-        self.counts: list[tuple[int, list[int] | None]] = []
+        self.counts: list[Counts] = []
         self.engine: Any = self._engine()
         self.host = Semihosting(
             encode_input(job), lambda at, n: bytes(self.engine.mem_read(at, n)), self.engine.mem_write
@@ -90,15 +90,16 @@ class _Session:
         engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
         return engine
 
-    def _counter_settings(self) -> dict[str, int]:
+    def _counter_settings(self) -> counter.Settings:
         hook = self.image.symbols.get(f"{self.firmware.name}_validate_step")
-        return {
-            "run_entry": self.image.symbol(f"{self.firmware.name}_run"),
-            "hook_entry": counter.NO_ADDRESS if hook is None else hook & ~1,
-            "limit": MAX_INSTRUCTIONS,
-            "link_register": self.core.registers["link"],
-            "encoding": counter.THUMB if self.arm else counter.RISCV,
-        }
+        return counter.Settings(
+            run_entry=self.image.symbol(f"{self.firmware.name}_run"),
+            hook_entry=counter.NO_ADDRESS if hook is None else hook & ~1,
+            limit=MAX_INSTRUCTIONS,
+            link_register=self.core.registers["link"],
+            encoding=counter.THUMB if self.arm else counter.RISCV,
+            estimate_cycles=self.firmware.board.target.unicorn_cpu == "CORTEX_M4",
+        )
 
     def _on_ebreak(self, engine: Any, address: int, _size: int, _user: object) -> None:
         self._serve(engine, address, 4)
@@ -133,7 +134,7 @@ class _Session:
         """The END record arrives in one call of its own: the moment to note the counts of an inference."""
         written = self.host.output[before:]
         if len(written) == 8 and int.from_bytes(written[:4], "little") == RECORD_END:
-            self.counts.append((self.counter.instructions, self.counter.step_counts()))
+            self.counts.append(self.counter.counts())
             if self.on_progress:
                 self.on_progress(len(self.counts), len(self.job.inputs))
 
@@ -157,7 +158,7 @@ class _Session:
         if self.host.exit_code == EXIT_DONE and not failure:
             output = decode_output(bytes(self.host.output), self.job)
             if output.complete:
-                return Run(NAME, tuple(map(_with_counts, output.inferences, self.counts)), self._notes())
+                return Run(NAME, tuple(map(with_counts, output.inferences, self.counts)), self._notes())
         raise self._error(failure, time.monotonic() - began)
 
     def _notes(self) -> tuple[str, ...]:
@@ -194,16 +195,3 @@ class _Session:
         if self.host.exit_code is None and seconds >= self.job.timeout_s:
             return faults.timeout_error(firmware, NAME, output, f"{self.job.timeout_s:g} s", where)
         return faults.unfinished_error(firmware, NAME, output, f"exit code {self.host.exit_code} {where}")
-
-
-def _with_counts(inference: Inference, counts: tuple[int, list[int] | None]) -> Inference:
-    """Adds the instructions of the inference, and of each step what came since the step before."""
-    total, marks = counts
-    if marks is None or len(marks) != len(inference.steps):
-        return replace(inference, instructions=total)
-    steps: list[Step] = []
-    last = 0
-    for step, mark in zip(inference.steps, marks, strict=True):
-        steps.append(replace(step, instructions=mark - last))
-        last = mark
-    return replace(inference, instructions=total, steps=tuple(steps))

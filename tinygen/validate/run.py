@@ -82,8 +82,8 @@ def validate(
     _check_arrays(graph, inferences, expected)
     job = Job(as_bytes(inferences), tuple(t.size_bytes for t in graph.outputs), EMULATION_TIMEOUT_S)
     with tempfile.TemporaryDirectory(prefix="tinygen-") as folder:
-        validation, _ = _build_and_run(compiled, runner, Build.VALIDATION, Path(folder) / "validation", job, progress)
-        release, toolchain = _build_and_run(compiled, runner, Build.RELEASE, Path(folder) / "release", job, progress)
+        validation, _ = build_and_run(compiled, runner, Build.VALIDATION, Path(folder) / "validation", job, progress)
+        release, toolchain = build_and_run(compiled, runner, Build.RELEASE, Path(folder) / "release", job, progress)
     instructions = [i.instructions for i in release.inferences if i.instructions is not None]
     stacks = [i.stack_bytes for i in release.inferences if i.stack_bytes is not None]
     return Comparison(
@@ -128,7 +128,7 @@ def reference_tensors(compiled: Compiled, inputs: Sequence[Inference]) -> tuple[
     return tuple({index: tensors[index] for index in shown} for tensors in results)
 
 
-def _build_and_run(
+def build_and_run(
     compiled: Compiled, runner: Emulator, build: Build, directory: Path, job: Job, progress: Progress
 ) -> tuple[Run, str]:
     """One of the two firmwares: with hooks, to compare every layer, or as it ships, for outputs and instructions."""

@@ -1,0 +1,125 @@
+"""What `tinygen profile` prints: a table for people, JSON for machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tinygen.ir import Tensor
+from tinygen.report.manifest import layer_json
+from tinygen.report.tables import facts, kilobytes, plain_table
+from tinygen.validate.profile import LayerCost, Profile
+from tinygen.version import VERSION
+
+CYCLE_MODEL = "estimated: Cortex-M4, no wait states; rules in docs/profile.md"
+
+
+def profile_json(profile: Profile) -> dict[str, Any]:
+    """What `profile --json` prints; counts are null where the emulator cannot count."""
+    compiled, program, size = profile.compiled, profile.compiled.program, profile.size
+    nodes = program.graph.nodes
+    return {
+        "model": program.graph.name,
+        "model_sha256": compiled.model.sha256,
+        "board": compiled.board.name,
+        "target": compiled.board.target.name,
+        "optimize": compiled.options.optimize.value,
+        "reference": compiled.options.reference.value,
+        "tinygen": VERSION,
+        "emulator": profile.emulator,
+        "toolchain": profile.toolchain,
+        "instructions": profile.instructions,
+        "cycles_estimate": profile.cycles_estimate,
+        "macs": program.graph.macs,
+        "instructions_per_mac": _rounded(_per_mac(profile.instructions, program.graph.macs), 4),
+        "arena_bytes": program.plan.arena_bytes,
+        "lower_bound_bytes": program.plan.lower_bound_bytes,
+        "flash_bytes": size.code_bytes + size.weights_bytes,
+        "weights_bytes": size.weights_bytes,
+        "code_bytes": size.code_bytes,
+        "stack_bytes": profile.stack_bytes,
+        "layers": [
+            {
+                **layer_json(program, layer),
+                "instructions": cost.instructions,
+                "instructions_per_mac": _rounded(
+                    _per_mac(cost.instructions, nodes[layer.index].op.macs(nodes[layer.index])), 4
+                ),
+                "share": _rounded(_share(cost, profile), 6),
+                "cycles_estimate": cost.cycles_estimate,
+            }
+            for layer, cost in zip(program.layers, profile.layers, strict=True)
+        ],
+        "notes": [*compiled.model.notes, *profile.notes],
+    }
+
+
+def profile_summary(profile: Profile) -> RenderableType:
+    """What `profile` prints: a line a layer, then the totals."""
+    compiled, program, size = profile.compiled, profile.compiled.program, profile.size
+    estimated = profile.cycles_estimate is not None
+    numbers = ("layer", "MACs", "instructions", "per MAC", "share", "cycles, est.")
+    columns = ["layer", "operator", "kernel", "shapes", *numbers[1:]]
+    table = plain_table(*columns[: None if estimated else -1], right=numbers)
+    for layer, cost in zip(program.layers, profile.layers, strict=True):
+        node = program.graph.nodes[layer.index]
+        inputs = [t for t in node.inputs if t is not None and not t.is_constant]
+        macs, share = node.op.macs(node), _share(cost, profile)
+        cells = [
+            str(layer.index),
+            layer.op_name,
+            layer.instance.kernel.name if layer.instance else "(view)",
+            f"{' '.join(map(_shape, inputs))} → {' '.join(map(_shape, node.outputs))}",
+            f"{macs:,}" if macs else "-",
+            _count(cost.instructions),
+            _decimal(_per_mac(cost.instructions, macs)),
+            "-" if share is None else f"{100 * share:.1f} %",
+            _count(cost.cycles_estimate),
+        ]
+        table.add_row(*cells[: len(table.columns)])
+    per_mac = _per_mac(profile.instructions, program.graph.macs)
+    rows = [
+        ("model", f"{program.graph.name}: {len(program.layers)} layers, {program.graph.macs:,} MACs"),
+        ("board", f"{compiled.board.name} in {profile.emulator}, built by {profile.toolchain}"),
+        ("instructions", _count(profile.instructions) + (f", {per_mac:.2f} a MAC" if per_mac is not None else "")),
+        *([("cycles", f"{_count(profile.cycles_estimate)}, {CYCLE_MODEL}")] if estimated else []),
+        ("arena", f"{program.plan.arena_bytes:,} bytes (lower bound {program.plan.lower_bound_bytes:,})"),
+        (
+            "flash",
+            f"{size.weights_bytes + size.code_bytes:,} bytes: weights {size.weights_bytes:,}, code {size.code_bytes:,}",
+        ),
+        ("stack", kilobytes(profile.stack_bytes)),
+        *(("note", note) for note in (*compiled.model.notes, *profile.notes)),
+    ]
+    return Group(table, Text(""), facts(rows))
+
+
+def _per_mac(instructions: int | None, macs: int) -> float | None:
+    return instructions / macs if instructions is not None and macs else None
+
+
+def _share(cost: LayerCost, profile: Profile) -> float | None:
+    """Of the sum of the layers, so that the shares add up to one."""
+    if cost.instructions is None:
+        return None
+    return cost.instructions / max(1, sum(layer.instructions or 0 for layer in profile.layers))
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _shape(tensor: Tensor) -> str:
+    """Without a batch of one, so that the table stays narrow."""
+    shape = tensor.shape[1:] if len(tensor.shape) > 1 and tensor.shape[0] == 1 else tensor.shape
+    return "×".join(map(str, shape)) or "scalar"
