@@ -141,8 +141,12 @@ def _selftest_firmware(bundle: Bundle) -> dict[str, bytes]:
 
 def validate_command(options: argparse.Namespace) -> int:
     """`tinygen validate`"""
-    if options.port:
+    if options.port is not None:
         return _validate_port(options)
+    if options.renode is not None and options.emulator != RENODE:
+        raise UsageError("validate: --renode names Renode's program; it goes with --emulator renode.")
+    if options.replay and options.emulator == RENODE:
+        raise UsageError("validate: --replay compares values, which Renode does not show; choose another --emulator.")
     if options.name:
         raise UsageError("validate: --name says whose lines to read at --port; without a port it means nothing.")
     with progress(Console(stderr=True)) as show:

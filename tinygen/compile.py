@@ -51,7 +51,8 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
     """Read graph → passes → kernels → plan → program → text. Raises UsageError when the name is no C identifier."""
     if options.name is not None and not is_c_identifier(options.name):
         raise UsageError(
-            f"--name {options.name!r} is no C identifier, or it is a keyword of C or C++ or one of their headers. "
+            f"--name {options.name!r} is no C identifier of up to 40 characters, or it is a keyword of C or C++, one "
+            "of their headers, or a name that projects need for themselves, such as test. "
             "Use letters, digits and underscores, starting with a letter."
         )
     name = options.name or c_identifier(model.graph.name)

@@ -79,6 +79,46 @@ def test_real_time_is_bounded(firmware: Firmware, tmp_path: Path) -> None:
         run(firmware, fake(tmp_path, LINGER), timeout_s=0.5)
 
 
+def test_a_half_written_line_and_another_models_line_are_no_result(firmware: Firmware, tmp_path: Path) -> None:
+    body = 'pathlib.Path("console.txt").write_bytes(b"TINYGEN PASS other inputs=1 layers=2\\r\\nTINYGEN PASS toy inp")'
+    with pytest.raises(EmulatorError, match="printed no result"):
+        run(firmware, fake(tmp_path, body))
+
+
+def test_a_difference_before_pass_is_no_pass(firmware: Firmware, tmp_path: Path) -> None:
+    differ = "TINYGEN DIFFER toy input=0 layer=1 op=ADD crc=1 expected=2"
+    body = f'pathlib.Path("console.txt").write_text("{differ}\\r\\nTINYGEN PASS toy inputs=1 layers=2\\r\\n")'
+    result = run(firmware, fake(tmp_path, body))
+    assert not result.passed
+
+
+def test_a_stray_access_just_after_the_last_line_is_seen(firmware: Firmware, tmp_path: Path) -> None:
+    late = 'time.sleep(0.4); print("sysbus: ReadByte from non existing peripheral at 0x1.", flush=True); time.sleep(60)'
+    with pytest.raises(EmulatorError, match="nothing answers"):
+        run(firmware, fake(tmp_path, PASS, late))
+
+
+def test_a_relative_path_and_a_link_lead_to_renode(
+    firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake(tmp_path, PASS)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "renode-test").write_text("#!/bin/sh\n")
+    (tmp_path / "renode-test").chmod(0o755)
+    (tmp_path / "bin" / "renode-test").symlink_to(tmp_path / "renode-test")
+    monkeypatch.chdir(tmp_path)
+    assert renode.find_renode("./renode") == program
+    assert renode.find_renode("bin/renode-test") == program
+
+
+def test_a_program_that_is_not_renode_is_refused(firmware: Firmware, tmp_path: Path) -> None:
+    program = tmp_path / "other"
+    program.write_text("#!/bin/sh\necho other program 9.1\n")
+    program.chmod(0o755)
+    with pytest.raises(ToolError, match="does not tell its version"):
+        run(firmware, program)
+
+
 def test_a_renode_too_old_for_the_board_is_refused(firmware: Firmware, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"Renode 1\.13\.3 is too old for board nano33: 1\.14 is needed"):
         run(firmware, fake(tmp_path, PASS, version="1.13.3"))

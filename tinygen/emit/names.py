@@ -18,12 +18,20 @@ HEADERS = frozenset(
     "memory pthread sched search setjmp signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib "
     "stdnoreturn string strings tgmath threads time uchar unistd wchar wctype".split()
 )
+# What exported projects call their own: folders, headers and targets that a model of that name would meet.
+PROJECT_NAMES = frozenset(
+    "app arduino build cmake driver examples include kconfig lib log main manifest renode samples selftest selftests "
+    "src test tests tinygen zephyr".split()
+)
 LONGEST = 40
 
 
 def is_c_identifier(text: str) -> bool:
     """Whether the text can be the prefix of C and C++ names as it stands."""
-    reserved = text in C_AND_CPP_KEYWORDS or text.lower() in HEADERS or text.lower().startswith("tinygen_")
+    lower = text.lower()
+    reserved = text in C_AND_CPP_KEYWORDS or lower in HEADERS | PROJECT_NAMES or lower.startswith("tinygen_")
+    if len(text) > LONGEST:
+        return False
     return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text, re.ASCII) is not None and not reserved
 
 

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygen.boards import Board
+from tinygen.emulate.lines import SelfTest, Transcript
+from tinygen.emulate.qemu import kill
 from tinygen.emulate.symbols import read_image
 from tinygen.errors import EmulatorError, ToolError
+from tinygen.export.renode import VIRTUAL_SECONDS
 from tinygen.targets import Architecture
 from tinygen.toolchain import Firmware, Tool
 
@@ -36,15 +39,14 @@ OLDEST_FOR = {
 }
 """The first release with a core or a UART model."""
 
-VIRTUAL_SECONDS = 120
 BEGIN, END = "tinygen run begins at", "tinygen run ends at"
 LINK_REGISTER = {Architecture.ARM_M: "LR", Architecture.RISCV32: "RA"}
 """Where a call leaves its return address. Xtensa has it in a window, and Renode's count there goes on in the halt."""
 
 STRAY = "non existing peripheral"
-LAST_LINE = re.compile(r"^TINYGEN (PASS|FAIL) ", re.MULTILINE)
 SHOWN_LINES = 8
 POLL_S = 0.1
+SETTLE_S = 1.0
 SCRIPT = "run.resc"
 
 
@@ -53,6 +55,7 @@ class RenodeRun:
     """What the console printed, and the instructions of the last inference, None where they were not counted."""
 
     lines: tuple[str, ...]
+    passed: bool
     instructions: int | None
     version: str
 
@@ -63,19 +66,18 @@ def find_renode(named: str | None = None) -> Path:
         path = shutil.which(named)
         if path is None:
             raise ToolError(f"--renode {named}: this is no program that can be run. {INSTALL[0].upper()}{INSTALL[1:]}.")
-        return _beside(Path(path))
+        return _beside(Path(path).resolve())
     for program in PROGRAMS:
         path = shutil.which(program)
         if path:
-            return _beside(Path(path))
+            return _beside(Path(path).resolve())
     raise ToolError(f"Renode is not installed: {INSTALL}.")
 
 
 def _beside(path: Path) -> Path:
-    """`renode` where `renode-test` was found: they lie in one folder."""
-    if path.name.startswith("renode-test"):
-        sibling = path.with_name("renode")
-        return sibling if sibling.exists() else path
+    """`renode` where `renode-test` was found: they lie in one folder, links followed."""
+    if path.name.startswith("renode-test") and path.with_name("renode").exists():
+        return path.with_name("renode")
     return path
 
 
@@ -104,19 +106,20 @@ def run_renode(
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8", newline="\n")
     shutil.copyfile(firmware.elf, directory / "selftest.elf")
-    lines, logged = _run(firmware, renode, directory, None, timeout_s)
+    test, logged = _run(firmware, renode, directory, None, timeout_s)
     returns = re.findall(rf"{BEGIN} \d+, called from (\d+)", logged)
     instructions = None
-    if returns and lines[-1].startswith("TINYGEN PASS "):
+    passed = test.passed and not test.differences
+    if returns and passed:
         _, logged = _run(firmware, renode, directory, int(returns[-1]) & ~1, timeout_s)
         instructions = _counted(logged)
-    return RenodeRun(lines, instructions, ".".join(map(str, version)))
+    return RenodeRun(test.lines, passed, instructions, ".".join(map(str, version)))
 
 
 def _run(
     firmware: Firmware, renode: Path, directory: Path, return_address: int | None, timeout_s: float
-) -> tuple[tuple[str, ...], str]:
-    """One run from reset: the console's lines and Renode's log."""
+) -> tuple[SelfTest, str]:
+    """One run from reset: what the self-test printed, and Renode's log."""
     (directory / SCRIPT).write_text(batch_script(firmware, return_address), encoding="utf-8", newline="\n")
     console, log = directory / "console.txt", directory / "renode.log"
     console.unlink(missing_ok=True)
@@ -124,15 +127,19 @@ def _run(
     with log.open("wb") as output:
         try:
             process = subprocess.Popen(
-                command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                command,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # what is called renode may be a script that starts the real one
             )
         except OSError as error:
             raise ToolError(f"{renode}: cannot be started: {error.strerror}.") from error
         try:
-            _wait(process, console, time.monotonic() + timeout_s)
+            _wait(process, firmware, console, time.monotonic() + timeout_s)
         finally:
-            process.kill()
-            process.wait()
+            kill(process)
     return _result(firmware, console, log, timeout_s)
 
 
@@ -169,29 +176,38 @@ def batch_script(firmware: Firmware, return_address: int | None) -> str:
     )
 
 
-def _wait(process: subprocess.Popen[bytes], console: Path, deadline: float) -> None:
-    """Until the console's last line, the end of Renode, or the deadline."""
+def _wait(process: subprocess.Popen[bytes], firmware: Firmware, console: Path, deadline: float) -> None:
+    """Until some moments after the console's last line, the end of Renode, or the deadline."""
     while process.poll() is None and time.monotonic() < deadline:
-        if LAST_LINE.search(_text(console)):
-            time.sleep(POLL_S)  # what Renode logs about the same moment
+        if _transcript(firmware, console).finished:
+            settled = time.monotonic() + SETTLE_S  # for what the firmware does, and Renode logs, after its last line
+            while process.poll() is None and time.monotonic() < settled:
+                time.sleep(POLL_S)
             return
         time.sleep(POLL_S)
 
 
-def _result(firmware: Firmware, console: Path, log: Path, timeout_s: float) -> tuple[tuple[str, ...], str]:
-    printed, logged = _text(console), _text(log)
+def _result(firmware: Firmware, console: Path, log: Path, timeout_s: float) -> tuple[SelfTest, str]:
+    transcript, logged = _transcript(firmware, console), _text(log)
     stray = [line for line in logged.splitlines() if STRAY in line]
     if stray:
         raise EmulatorError(
             f"renode: the firmware touched an address that nothing answers on board {firmware.board.name}: {stray[0]}"
         )
-    if not LAST_LINE.search(printed):
+    if not transcript.finished:
         tail = "\n".join(f"  {line}" for line in logged.splitlines()[-SHOWN_LINES:])
         raise EmulatorError(
             f"renode: the self-test printed no result within {VIRTUAL_SECONDS} virtual and {timeout_s:g} real seconds. "
-            f"Console: {printed.strip()[-200:] or 'nothing'!r}. The end of Renode's log:\n{tail}"
+            f"Console: {_text(console).strip()[-200:] or 'nothing'!r}. The end of Renode's log:\n{tail}"
         )
-    return tuple(line.strip() for line in printed.splitlines() if line.strip()), logged
+    return transcript.result(), logged
+
+
+def _transcript(firmware: Firmware, console: Path) -> Transcript:
+    """The console's whole lines about this firmware's model."""
+    transcript = Transcript(firmware.name)
+    transcript.feed(console.read_bytes() if console.exists() else b"")
+    return transcript
 
 
 def _counted(logged: str) -> int | None:
@@ -213,7 +229,7 @@ def _version(renode: Path) -> tuple[int, ...]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(f"{renode}: it does not tell its version: {error}.") from error
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
+    found = re.search(r"Renode\D{0,20}?(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
     if not found:
         raise ToolError(f"{renode}: it does not tell its version. Is this Renode? {INSTALL[0].upper()}{INSTALL[1:]}.")
     return tuple(int(part) for part in found.groups() if part is not None)

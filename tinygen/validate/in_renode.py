@@ -48,7 +48,8 @@ def validate_in_renode(
         firmware = build_selftest(sources, compiled.program.name, compiled.board, Path(folder) / "build")
         progress(NAME, 0, 1)
         result = run_renode(firmware, files, program, Path(folder) / "run", timeout_s=REAL_SECONDS)
-    if not result.lines[-1].startswith("TINYGEN PASS "):
+    wanted = f"TINYGEN PASS {compiled.program.name} inputs={len(inferences)} layers={len(graph.nodes)}"
+    if not result.passed or result.lines[-1] != wanted:
         shown = "\n".join(f"  {line}" for line in result.lines)
         raise MismatchError(
             f"{compiled.model.label}: the firmware in Renode differs from {compiled.options.reference.value}. "
