@@ -28,9 +28,6 @@ SMALL_RAM_BYTES = 32 * 1024
 SMALL_RAM_STACK_BYTES = 2048
 
 
-LINKER_WORDS = frozenset("ORIGIN LENGTH org o len l MEMORY SECTIONS ENTRY AT ALIGN KEEP".split())
-
-
 class MemoryKind(Enum):
     """What a memory is for: the first flash holds code, the first ram holds stack and arena."""
 
@@ -313,8 +310,6 @@ def _memory_problems(index: int, memory: Memory) -> list[str]:
     problems = []
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", memory.name):
         problems.append(f"{at}.name is {memory.name!r}; letters, digits and _ only, for the linker script.")
-    if memory.name in LINKER_WORDS:
-        problems.append(f"{at}.name is {memory.name!r}, a word of linker scripts; choose another, such as 'flash'.")
     if memory.size_bytes <= 0:
         problems.append(f"{at}.size_bytes is {memory.size_bytes}; a memory has at least one byte.")
     if memory.origin < 0 or memory.end > ADDRESS_END:

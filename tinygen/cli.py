@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import shlex
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tinygen import emulate, toolchain
+from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
 from tinygen.boards import Board, board_names, load_board
 from tinygen.compile import Compiled, Optimize, Options, compile_model
 from tinygen.errors import TinygenError, ToolError, UsageError
@@ -30,7 +30,7 @@ from tinygen.export import (
     write_folder,
 )
 from tinygen.export.render import file_name
-from tinygen.fit import check_fit, check_fit_together, fit_problem
+from tinygen.fit import check_fit, check_fit_together, check_vectors, fit_problem
 from tinygen.ir import Reference
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
@@ -55,21 +55,18 @@ from tinygen.validate.in_renode import validate_in_renode
 from tinygen.validate.profile import profile
 from tinygen.validate.run import Comparison, validate
 from tinygen.validate.saved import SavedRun, load_run, save_run
-from tinygen.validate.vectors import make_vectors, selftest_sources
-from tinygen.version import VERSION
+from tinygen.validate.vectors import check_count, make_vectors, selftest_sources
 
-DEFAULT_INPUTS = "16"
 INTERRUPTED = 130
 DEMO_INPUTS = 4
 DEFAULT_VECTORS = 1
-RENODE = "renode"
 NO_PLATFORMIO = "(the board has no PlatformIO ids)"
 WIDTH_WITHOUT_TERMINAL = 132
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0: good; 1: model, numbers or a budget are wrong; 2: usage or a missing tool."""
-    options = _parser().parse_args(arguments)
+    options = parser(COMMANDS).parse_args(arguments)
     try:
         code: int = options.command(options)
         return code
@@ -89,8 +86,12 @@ def build(options: argparse.Namespace) -> int:
     models = _compile_all(options)
     board = models[0].board
     kind = ProjectKind(options.export) if options.export else default_kind(board)
-    sizes = [_measure(compiled) for compiled in models]
     inputs = DEFAULT_VECTORS if options.self_test is None else options.self_test
+    check_count(inputs)
+    for model in models:  # before anything of the model's size is computed
+        check_fit(model, model.program.weights_bytes, max_ram_bytes=options.max_ram, max_flash_bytes=options.max_flash)
+        check_vectors(model, inputs)
+    sizes = [_measure(compiled) for compiled in models]
     selftests = [selftest_sources(model, make_vectors(model, inputs)) for model in models]
     bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs)
     check_fit_together(
@@ -155,6 +156,7 @@ def validate_command(options: argparse.Namespace) -> int:
             _check_replay(options, saved)
             model = read(saved.model, name=saved.settings["name"])
             compiled = _compile_model(model, options, Reference(saved.settings["reference"]))
+            check_fit(compiled, compiled.program.weights_bytes)
             comparison = validate(
                 compiled, emulator=options.emulator, inputs=saved.inputs, expected=saved.expected, progress=show
             )
@@ -162,17 +164,15 @@ def validate_command(options: argparse.Namespace) -> int:
         else:
             compiled = _compile(options)
             check_fit(compiled, compiled.program.weights_bytes)
-            inputs = int(options.inputs) if options.inputs.isdecimal() else Path(options.inputs)
+            inputs, seed = _inputs(options)
             if options.emulator == RENODE:
                 files = {f"{compiled.board.name}.repl": renode.platform_text(compiled.board)}
                 comparison = validate_in_renode(
-                    compiled, options.renode, files, inputs=inputs, seed=options.seed, progress=show
+                    compiled, options.renode, files, inputs=inputs, seed=seed, progress=show
                 )
             else:
-                comparison = validate(
-                    compiled, emulator=options.emulator, inputs=inputs, seed=options.seed, progress=show
-                )
-            reproduce = _command(options, compiled, ["--inputs", options.inputs, "--seed", str(options.seed)])
+                comparison = validate(compiled, emulator=options.emulator, inputs=inputs, seed=seed, progress=show)
+            reproduce = _command(options, compiled, ["--inputs", str(inputs), "--seed", str(seed)])
     if options.save_run:
         _save(comparison, Path(options.save_run))
     if options.json:
@@ -297,11 +297,20 @@ def _options(options: argparse.Namespace, reference: Reference) -> Options:
     return Options(reference=reference, optimize=Optimize(options.optimize))
 
 
+def _inputs(options: argparse.Namespace) -> tuple[int | Path, int]:
+    """The number or file of inputs, and the seed of random ones."""
+    if isinstance(options.inputs, str):
+        if options.seed is not None:
+            raise UsageError("validate: --seed is of random inputs; leave it out where --inputs names a file.")
+        return Path(options.inputs), 0
+    return (DEFAULT_INPUTS if options.inputs is None else options.inputs), options.seed or 0
+
+
 def _check_replay(options: argparse.Namespace, saved: SavedRun) -> None:
     """A saved run brings model, inputs and reference; refuse others beside it instead of ignoring them."""
     if options.model is not None:
         raise UsageError(f"validate: --replay runs the model that is saved in it; leave {options.model} out.")
-    if options.inputs != DEFAULT_INPUTS or options.seed != 0:
+    if options.inputs is not None or options.seed is not None:
         raise UsageError("validate: --replay brings its own inputs; leave --inputs and --seed out.")
     wanted = saved.settings["reference"]
     if options.reference not in (Reference.LITERT.value, wanted):
@@ -355,144 +364,13 @@ def _print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tinygen", description="int8 TFLite models to standalone C, proved equal to Python on every tensor."
-    )
-    parser.add_argument("--version", action="version", version=f"tinygen {VERSION}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    compiling = argparse.ArgumentParser(add_help=False)
-    compiling.add_argument(
-        "--optimize",
-        choices=[o.value for o in Optimize],
-        default=Optimize.BALANCED.value,
-        help="what to weigh most where a layer has several kernels; today each has one, so that it changes nothing",
-    )
-    compiling.add_argument(
-        "--reference",
-        choices=[r.value for r in Reference],
-        default=Reference.LITERT.value,
-        help="the Python interpreter that defines the right answer (default: litert)",
-    )
-    as_json = argparse.ArgumentParser(add_help=False)
-    as_json.add_argument("--json", action="store_true", help="print JSON for machines")
-    board = argparse.ArgumentParser(add_help=False)
-    board.add_argument("--board", required=True, help="a name from `tinygen boards`, or your own TOML file")
-
-    command = commands.add_parser("build", parents=[board, compiling, as_json], help="write a project for a board")
-    command.add_argument("models", metavar="MODEL", nargs="+", help="an int8 .tflite file; several go into one project")
-    command.add_argument("-o", "--output", metavar="DIR", help="the folder to write (default: NAME_BOARD)")
-    command.add_argument(
-        "--name", action="append", help="the prefix of all C names (default: from the file's name); one for each MODEL"
-    )
-    command.add_argument(
-        "--export",
-        choices=[kind.value for kind in ProjectKind],
-        help="the build system (default: platformio, or cmake where the board has no PlatformIO ids)",
-    )
-    command.add_argument(
-        "--self-test",
-        type=int,
-        metavar="N",
-        help="embed N inputs in the self-test (default: 1), and build the bare-metal firmware that runs it",
-    )
-    command.add_argument(
-        "--renode-platform",
-        choices=[p.value for p in renode.RenodePlatform],
-        help="the platform file for Renode: tinygen's own (default), or the one that comes with Renode",
-    )
-    command.add_argument(
-        "--shared-arena", action="store_true", help="one arena for several models, which then take turns"
-    )
-    command.add_argument("--max-ram", type=_size, metavar="BYTES", help="fail when the arena is larger")
-    command.add_argument("--max-flash", type=_size, metavar="BYTES", help="fail when weights and code are larger")
-    command.set_defaults(command=build)
-
-    command = commands.add_parser(
-        "validate", parents=[board, compiling, as_json], help="run in an emulator and compare every layer with Python"
-    )
-    command.add_argument("model", metavar="MODEL", nargs="?", help="an int8 .tflite file")
-    command.add_argument(
-        "--emulator",
-        choices=["auto", *(e.name for e in emulate.EMULATORS), RENODE],
-        default="auto",
-        help="default: auto; renode runs the self-test firmware on the whole board",
-    )
-    command.add_argument("--renode", metavar="PATH", help="Renode's program, where it is not on the PATH")
-    command.add_argument(
-        "--inputs",
-        default=DEFAULT_INPUTS,
-        metavar="N|FILE.npz",
-        help="how many random inputs besides the corners, or your own (default: 16)",
-    )
-    command.add_argument("--seed", type=_seed, default=0, help="of the random inputs (default: 0)")
-    command.add_argument("--save-run", metavar="FILE.npz", help="save model, inputs and expected tensors")
-    command.add_argument("--replay", metavar="FILE.npz", help="run what --save-run saved, without an interpreter")
-    command.add_argument("--name", help="with --port: the --name that the model was built with")
-    command.add_argument("--port", metavar="PORT", help="read a real board's self-test from this serial port instead")
-    command.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="how long to wait at the port (default: 60)"
-    )
-    command.set_defaults(command=validate_command)
-
-    command = commands.add_parser(
-        "profile", parents=[board, compiling, as_json], help="count the instructions of one inference, layer by layer"
-    )
-    command.add_argument("model", metavar="MODEL", help="an int8 .tflite file")
-    command.add_argument(
-        "--emulator",
-        choices=["auto", *(e.name for e in emulate.EMULATORS if e.name != "host")],
-        default="auto",
-        help="default: auto",
-    )
-    command.set_defaults(command=profile_command)
-
-    command = commands.add_parser(
-        "inspect", parents=[compiling, as_json], help="show a model, and how it lies in memory"
-    )
-    command.add_argument("model", metavar="MODEL", help="an int8 .tflite file")
-    command.add_argument("--board", help="also show kernels, memory map and what fits")
-    command.set_defaults(command=inspect)
-
-    for name, function, text in (
-        ("boards", boards, "list the boards, or show one"),
-        ("ops", ops, "list the operators, or show what one demands"),
-    ):
-        command = commands.add_parser(name, parents=[as_json], help=text)
-        command.add_argument("name", metavar="NAME", nargs="?")
-        command.set_defaults(command=function)
-    command = commands.add_parser("demo", help="build and validate a model that comes with tinygen")
-    command.add_argument("name", metavar="NAME", nargs="?", choices=EXAMPLES, default="kws", help=", ".join(EXAMPLES))
-    command.add_argument("--board", default="nano33", help="default: nano33")
-    command.set_defaults(command=demo)
-    command = commands.add_parser("doctor", parents=[as_json], help="what is installed, and how to get the rest")
-    command.set_defaults(command=doctor)
-    return parser
-
-
-def _seconds(text: str) -> float:
-    """A time that comes to an end."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 60")
-    return seconds
-
-
-def _seed(text: str) -> int:
-    """A number that a random generator takes."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
-
-
-def _size(text: str) -> int:
-    """Bytes, with K or M for multiples of 1024."""
-    scale = {"k": 1 << 10, "m": 1 << 20}.get(text[-1:].lower(), 1)
-    digits = text[:-1] if scale > 1 else text
-    if not digits.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 65536 or 64K")
-    return int(digits) * scale
+COMMANDS: dict[str, Command] = {
+    "build": build,
+    "validate": validate_command,
+    "profile": profile_command,
+    "inspect": inspect,
+    "demo": demo,
+    "boards": boards,
+    "ops": ops,
+    "doctor": doctor,
+}

@@ -50,6 +50,17 @@ def check_fit(
             )
 
 
+def check_vectors(compiled: Compiled, inferences: int) -> None:
+    """Raise DoesNotFitError when the inputs that a self-test embeds do not fit beside the weights."""
+    inputs_bytes = inferences * sum(tensor.size_bytes for tensor in compiled.program.graph.inputs)
+    needs, has = compiled.program.weights_bytes + inputs_bytes, compiled.board.flash_bytes
+    if needs > has:
+        raise DoesNotFitError(
+            f"{compiled.model.label}: the self-test's inputs take {inputs_bytes:,} bytes; with the weights that is "
+            f"{needs:,} of flash, board {compiled.board.name} has {has:,}. Embed fewer: --self-test 1."
+        )
+
+
 def fit_problem(compiled: Compiled) -> str | None:
     """Why the model does not fit its board, code not counted, or None when it does."""
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tinygen.cli import _parser
+from tinygen.arguments import parser
+from tinygen.cli import COMMANDS
 
 FOLDER = Path(__file__).parents[2] / "examples" / "ci"
 FILES = sorted(path.name for path in FOLDER.iterdir())
@@ -25,4 +26,4 @@ def test_its_commands_are_understood(name: str) -> None:
     commands = re.findall(r"tinygen (?:build|validate) .*", (FOLDER / name).read_text(encoding="utf-8"))
     assert commands
     for command in commands:
-        _parser().parse_args(shlex.split(command)[1:])
+        parser(COMMANDS).parse_args(shlex.split(command)[1:])

@@ -69,3 +69,34 @@ def test_a_bad_model_is_one_paragraph_and_exit_1(name: str, tmp_path: Path) -> N
     assert done.stderr.count("\n") == 1, "one paragraph"
     assert seconds < SECONDS and mebibytes < MEBIBYTES
     assert [path.name for path in tmp_path.iterdir()] == ["bad.tflite"]
+
+
+def huge_relu() -> bytes:
+    """A sound model of 448 bytes whose tensors would take 400 MB each."""
+    builder = ModelBuilder("huge")
+    x = builder.input((1, 20000, 20000), scale=0.1)
+    y = builder.tensor((1, 20000, 20000), scale=0.1)
+    builder.node("RELU", [x], [y])
+    builder.output(y)
+    return builder.finish()
+
+
+@pytest.mark.parametrize("command", ["build", "inspect", "validate"])
+def test_a_sound_model_that_is_far_too_large_is_refused_before_anything_of_its_size(
+    command: str, tmp_path: Path
+) -> None:
+    model = tmp_path / "huge.tflite"
+    model.write_bytes(huge_relu())
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, command, str(model), "--board", "nucleo-h743zi"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    code, seconds, mebibytes = json.loads(done.stdout.splitlines()[-1])
+    assert code == 1
+    assert "does not fit the RAM of board nucleo-h743zi" in done.stderr
+    assert seconds < SECONDS and mebibytes < MEBIBYTES
+    assert [path.name for path in tmp_path.iterdir()] == ["huge.tflite"]

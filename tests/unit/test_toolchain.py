@@ -270,7 +270,7 @@ def test_an_excerpt_begins_at_the_first_error_else_it_is_the_end() -> None:
 
 def regions(board: Board, platform: Platform = Platform.BOARD) -> dict[str, tuple[int, int]]:
     script = linker_script(board, platform)
-    found = re.findall(r"^  (\w+) : ORIGIN = (0x\w+), LENGTH = (0x\w+)$", script, flags=re.MULTILINE)
+    found = re.findall(r"^  (\w+)_memory : ORIGIN = (0x\w+), LENGTH = (0x\w+)$", script, flags=re.MULTILINE)
     return {name: (int(origin, 16), int(length, 16)) for name, origin, length in found}
 
 

@@ -12,7 +12,7 @@ from tinygen.errors import DoesNotFitError, ToolError
 from tinygen.resources import resource_path
 from tinygen.targets import Architecture, Family
 from tinygen.toolchain.find import Toolchain, find_host_compilers, find_toolchain
-from tinygen.toolchain.linker import linker_script
+from tinygen.toolchain.linker import linker_script, region
 from tinygen.toolchain.options import GLUE, KERNELS, STRICT, Build, compile_options, generated_options, link_options
 from tinygen.toolchain.platforms import ENTRY, Platform, board_platform, start_sources
 from tinygen.toolchain.run import call, call_all
@@ -155,9 +155,9 @@ def _explain_link(error: ToolError, board: Board) -> Exception:
     found = re.search(r"region [`'](\w+)'.*?overflowed by (\d+) bytes", str(error))
     if not found:
         return error
-    memory = next((m for m in board.memories if m.name == found[1]), board.ram)
+    memory = next((m for m in board.memories if region(m) == found[1]), board.ram)
     return DoesNotFitError(
-        f"board {board.name}: the firmware needs {int(found[2])} bytes more than its {found[1]} of "
+        f"board {board.name}: the firmware needs {int(found[2])} bytes more than its {memory.name} of "
         f"{memory.size_bytes} bytes has (the self-test keeps {board.stack_bytes} bytes of RAM for its stack). "
         "Choose a smaller model or another board."
     )

@@ -8,6 +8,8 @@ from tinygen.boards import Board, Memory, MemoryKind
 from tinygen.targets import Architecture
 from tinygen.toolchain.platforms import WINDOWED_SIMS, Platform
 
+REGION_SUFFIX = "_memory"
+
 # QEMU's Xtensa sim machine has neither the chip's addresses nor its windows: ROM with the reset vector, one RAM.
 # Nothing lies below its RAM, so a stack at the bottom faults when it overflows.
 SIM_ROM = Memory(name="flash", kind=MemoryKind.FLASH, origin=0x5000_0000, size_bytes=64 << 20)
@@ -55,12 +57,17 @@ def layout(board: Board, platform: Platform) -> Layout:
     return Layout(code, constants, vectors, WINDOWED_SIM_RESET, ram)
 
 
+def region(memory: Memory) -> str:
+    """What the script calls a memory: no name that a user gives is then a word of linker scripts."""
+    return f"{memory.name}{REGION_SUFFIX}"
+
+
 def linker_script(board: Board, platform: Platform = Platform.BOARD) -> str:
     """The GNU linker script: stack at the bottom of RAM, so that an overflow leaves RAM instead of reaching data."""
     parts = layout(board, platform)
     code, constants, ram = parts.code, parts.constants, parts.ram
     lines = [
-        f"  {memory.name} : ORIGIN = 0x{memory.origin:08x}, LENGTH = 0x{memory.size_bytes:x}"
+        f"  {region(memory)} : ORIGIN = 0x{memory.origin:08x}, LENGTH = 0x{memory.size_bytes:x}"
         for memory in parts.memories
     ]
     newline = "\n"
@@ -79,18 +86,18 @@ _stack_bottom = 0x{ram.origin:08x};
 _stack_top = 0x{ram.origin + board.stack_bytes:08x};
 SECTIONS
 {{
-  .reset : {{ KEEP(*(.reset)) }} > {parts.reset.name}
-  .vectors : {{ KEEP(*(.vectors)) }} > {parts.vectors.name}
+  .reset : {{ KEEP(*(.reset)) }} > {region(parts.reset)}
+  .vectors : {{ KEEP(*(.vectors)) }} > {region(parts.vectors)}
   .text : {{ . = ALIGN(4); _code_start = .; *(.literal .literal.* .text .text.*) . = ALIGN(4);
-    _code_end = .; }} > {code.name}
+    _code_end = .; }} > {region(code)}
   .rodata : {{ . = ALIGN(16); *(.rodata .rodata.*) *(.srodata .srodata.*) . = ALIGN(4); }}
-    > {constants.name}
-  .stack (NOLOAD) : {{ . = . + 0x{board.stack_bytes:x}; }} > {ram.name}
+    > {region(constants)}
+  .stack (NOLOAD) : {{ . = . + 0x{board.stack_bytes:x}; }} > {region(ram)}
   .data : {{ . = ALIGN(16); _data_start = .; *(.data .data.*) *(.sdata .sdata.*) . = ALIGN(4); _data_end = .; }}
-    > {ram.name} AT> {constants.name}
+    > {region(ram)} AT> {region(constants)}
   _data_load = LOADADDR(.data);
   .bss (NOLOAD) : {{ . = ALIGN(16); _bss_start = .; *(.bss .bss.*) *(.sbss .sbss.*) *(COMMON) . = ALIGN(4);
-    _bss_end = .; }} > {ram.name}
+    _bss_end = .; }} > {region(ram)}
   /DISCARD/ : {{ *(.comment) *(.ARM.exidx*) *(.ARM.attributes) *(.note*) *(.eh_frame*) }}
 }}
 """

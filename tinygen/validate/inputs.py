@@ -16,6 +16,8 @@ Inference = tuple[Array, ...]
 """One array a model input, in its shape and dtype."""
 
 CORNERS = 3
+LARGEST_FLOAT = float(np.finfo(np.float32).max) / 2
+"""Of random inputs: their range is computed in float64 and must stay one of float32."""
 
 
 def random_inputs(graph: Graph, count: int, seed: int) -> tuple[Inference, ...]:
@@ -105,7 +107,8 @@ def _range(tensor: Tensor, graph: Graph) -> tuple[float, float, float]:
         return -1.0, 1.0, 0.0
     dtype, quant = found
     info = np.iinfo(dtype.numpy)
-    return (info.min - 1 - quant.zero_point) * quant.scale, (info.max + 1 - quant.zero_point) * quant.scale, 0.0
+    low, high = (info.min - 1 - quant.zero_point) * quant.scale, (info.max + 1 - quant.zero_point) * quant.scale
+    return max(low, -LARGEST_FLOAT), min(high, LARGEST_FLOAT), 0.0
 
 
 def _random(tensor: Tensor, graph: Graph, generator: np.random.Generator) -> Array:

@@ -37,13 +37,18 @@ class Vectors:
         return len(self.expected)
 
 
+def check_count(count: int) -> None:
+    """Raise UsageError for a number of inputs that a self-test cannot embed."""
+    if not 1 <= count <= MOST_INFERENCES:
+        raise UsageError(f"--self-test {count}: between 1 and {MOST_INFERENCES} inputs can be embedded.")
+
+
 def make_vectors(compiled: Compiled, count: int, seed: int = 0) -> Vectors:
     """`count` random inputs and what the numpy reference makes of them; no interpreter is needed.
 
     The numpy reference of every operator is held against the interpreters by the project's own tests.
     """
-    if not 1 <= count <= MOST_INFERENCES:
-        raise UsageError(f"--self-test {count}: between 1 and {MOST_INFERENCES} inputs can be embedded.")
+    check_count(count)
     inferences = random_inputs(compiled.program.graph, count, seed)[:count]
     graph, reference = compiled.program.graph, compiled.options.reference
     return vectors_of(compiled, inferences, [evaluate(graph, arrays, reference) for arrays in inferences])
