@@ -36,6 +36,12 @@ def conv_2d_pointwise(b: ModelBuilder, rng: Rng) -> None:
     _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=1)
 
 
+def conv_2d_lowest_weights(b: ModelBuilder, rng: Rng) -> None:
+    """Weights of −128 too, which no converter writes."""
+    depth, outputs = between(rng, 1, 17), between(rng, 1, 17)
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=3, lowest_weight=-128)
+
+
 def conv_2d_without_bias(b: ModelBuilder, rng: Rng) -> None:
     """No bias, by a shorter list of inputs or by an omitted one; litert refuses both."""
     depth, outputs = between(rng, 1, 5), between(rng, 1, 5)
@@ -65,6 +71,7 @@ def _convolution(
     *,
     axis: int,
     largest_window: int = 5,
+    lowest_weight: int = -127,
     bias: list[Operand | None] | None = None,
     **options: int,
 ) -> None:
@@ -85,6 +92,8 @@ def _convolution(
     first, last = filter_ends
     per_channel = outputs if chance(rng, 0.7) else 1
     weights = int8(rng, first, *taps, last)
+    if lowest_weight < -127:
+        weights[weights < -100] = lowest_weight
     terms = weights.size // outputs
     inputs, sum_scale = _filter(b, rng, weights, input_scale, per_channel, axis)
     inputs += _bias(b, rng, terms, outputs, sum_scale) if bias is None else bias
@@ -167,6 +176,7 @@ def _bias(b: ModelBuilder, rng: Rng, terms: int, outputs: int, sum_scale: float)
 CASES: tuple[Case, ...] = (
     Case("conv_2d", conv_2d),
     Case("conv_2d_pointwise", conv_2d_pointwise),
+    Case("conv_2d_lowest_weights", conv_2d_lowest_weights, count=60),
     Case("conv_2d_without_bias", conv_2d_without_bias, references=(TFLM,), count=40),
     Case("depthwise_conv_2d", depthwise_conv_2d),
     Case("fully_connected", fully_connected),
