@@ -174,13 +174,13 @@ def dsp_params(node: Node, reference: Reference) -> DspParams:
         rounding=2 * output.zero_point + 1,
         clamp_min=clamp_min,
         clamp_max=clamp_max,
-        stream=dsp.stream(node),
+        stream=dsp.stream_of_pairs(dsp.channels_of(node)),
     )
 
 
 def dsp_switches(node: Node, reference: Reference) -> Mapping[str, str]:
     """What conv2d_s8__dsp reads at once, groups of 4 channels or any number of bytes, and how it unpacks weights."""
-    return {"patch": "words" if node.input(0).shape[3] % 4 == 0 else "bytes", **dsp.unpacking(node)}
+    return {"patch": "words" if node.input(0).shape[3] % 4 == 0 else "bytes", **dsp.unpacking(dsp.channels_of(node))}
 
 
 def dsp_scratch_bytes(node: Node) -> int:

@@ -114,7 +114,12 @@ def _convolution(
     b.output(y)
 
 
-def fully_connected(b: ModelBuilder, rng: Rng) -> None:
+def fully_connected_lowest_weights(b: ModelBuilder, rng: Rng) -> None:
+    """Weights of −128 too, which no converter writes."""
+    fully_connected(b, rng, lowest_weight=-128)
+
+
+def fully_connected(b: ModelBuilder, rng: Rng, lowest_weight: int = -127) -> None:
     """Any input rank, flattened to the filter's width; per tensor or per channel; with and without bias."""
     width, outputs = between(rng, 1, 40), between(rng, 1, 17)
     keep = chance(rng, 0.3)
@@ -133,6 +138,8 @@ def fully_connected(b: ModelBuilder, rng: Rng) -> None:
     x, input_scale = data(b, rng, shape)
     per_channel = outputs if chance(rng, 0.5) else 1
     weights = int8(rng, outputs, width)
+    if lowest_weight < -127:
+        weights[weights < -100] = lowest_weight
     inputs, sum_scale = _filter(b, rng, weights, input_scale, per_channel, 0)
     absent: list[Operand | None] = [None] if chance(rng, 0.5) else []
     inputs += absent if chance(rng, 0.2) else _bias(b, rng, width, outputs, sum_scale)
@@ -180,4 +187,5 @@ CASES: tuple[Case, ...] = (
     Case("conv_2d_without_bias", conv_2d_without_bias, references=(TFLM,), count=40),
     Case("depthwise_conv_2d", depthwise_conv_2d),
     Case("fully_connected", fully_connected),
+    Case("fully_connected_lowest_weights", fully_connected_lowest_weights, count=60),
 )
