@@ -179,8 +179,13 @@ def dsp_params(node: Node, reference: Reference) -> DspParams:
 
 
 def dsp_switches(node: Node, reference: Reference) -> Mapping[str, str]:
-    """What conv2d_s8__dsp reads at once, groups of 4 channels or any number of bytes, and how it unpacks weights."""
-    return {"patch": "words" if node.input(0).shape[3] % 4 == 0 else "bytes", **dsp.unpacking(dsp.channels_of(node))}
+    """How conv2d_s8__dsp unpacks weights, and what an output pixel reads.
+
+    That is a pixel, or groups of 4 channels, or any number of bytes, which it has to gather first.
+    """
+    _, taps_h, taps_w, depth = node.input(1).shape
+    patch = "bytes" if depth % 4 else "words" if taps_h * taps_w > 1 else "pixel"
+    return {"patch": patch, **dsp.unpacking(dsp.channels_of(node))}
 
 
 def dsp_scratch_bytes(node: Node) -> int:
