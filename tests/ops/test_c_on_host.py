@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,16 +19,16 @@ from tinygen.toolchain import Platform
 from tinygen.validate.evaluate import evaluate
 
 CPP17 = ("-std=c++17", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror", "-fsyntax-only")
-BOARD = load_board("microbit")
-"""Its instruction set has no features, so portable kernels are chosen."""
+BOARDS = tuple(map(load_board, ("microbit", "nano33")))
+"""An instruction set without features, which gets portable kernels, and one with DSP, whose kernels have C beside."""
 
 
 def variants(case: Case, graph: Graph) -> list[tuple[Reference, Sources]]:
-    """The different texts that the references lead to."""
+    """The different texts that references and boards lead to."""
     texts = {}
-    for reference in case.references:
-        sources = generate(graph, BOARD, reference)
-        code = "".join(sources.files.values()).replace(reference.value, "")
+    for reference, board in itertools.product(case.references, BOARDS):
+        sources = generate(graph, board, reference)
+        code = "".join(sources.files.values()).replace(reference.value, "").replace(board.target.name, "")
         texts.setdefault(code, (reference, sources))
     return list(texts.values())
 
@@ -50,10 +51,9 @@ def compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tm
 def test_c_equals_numpy_on_the_host(case: Case, compiler: str, tmp_path: Path) -> None:
     graph = model_of(case, case.count).graph
     inputs = inputs_of(graph)
-    host = find_emulator(BOARD, "host")
-    for reference, sources in variants(case, graph):
-        folder = tmp_path / reference.value
-        found = run_c(sources, graph, inputs, BOARD, host, Platform.HOST, folder)
+    host = find_emulator(BOARDS[0], "host")
+    for number, (reference, sources) in enumerate(variants(case, graph)):
+        found = run_c(sources, graph, inputs, BOARDS[0], host, Platform.HOST, tmp_path / str(number))
         assert_equal(case, graph, [evaluate(graph, values, reference) for values in inputs], found)
 
 
@@ -62,8 +62,8 @@ def test_c_is_valid_cpp(case: Case, tmp_path: Path) -> None:
     compilers = [path for path in map(shutil.which, ("g++", "clang++")) if path]
     if not compilers:
         pytest.skip("there is no C++ compiler: apt install g++")
-    for reference, sources in variants(case, model_of(case, 20).graph):
-        folder = tmp_path / reference.value
+    for number, (_, sources) in enumerate(variants(case, model_of(case, 20).graph)):
+        folder = tmp_path / str(number)
         folder.mkdir()
         for name, text in sources.files.items():
             (folder / name).write_text(text)

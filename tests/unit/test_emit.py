@@ -251,7 +251,7 @@ def called(code: str) -> set[str]:
 
 def printed(text: str) -> list[str]:
     """Helpers that a support text defines, in order."""
-    return re.findall(r"^static inline .*?(\w+)\(", text, flags=re.MULTILINE)
+    return re.findall(r"^static (?:inline )?.*?(\w+)\(", text, flags=re.MULTILINE)
 
 
 def test_code_without_calls_needs_no_helper() -> None:

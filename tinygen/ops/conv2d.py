@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,7 +26,7 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import rules
+from tinygen.ops import dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
 from tinygen.ops.filters import (
     accumulators_fit,
@@ -124,6 +124,82 @@ def params(node: Node, reference: Reference) -> Conv2DParams:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class DspParams(Params):
+    input_height: Int32
+    input_width: Int32
+    input_channels: Int32
+    output_height: Int32
+    output_width: Int32
+    output_channels: Int32
+    filter_height: Int32
+    filter_width: Int32
+    stride_h: Int32
+    stride_w: Int32
+    dilation_h: Int32
+    dilation_w: Int32
+    pad_top: Int32
+    pad_left: Int32
+    groups: Int32
+    input_zero_point: Int32
+    rounding: Int32
+    clamp_min: Int32
+    clamp_max: Int32
+    stream: Int32Array
+
+
+def dsp_params(node: Node, reference: Reference) -> DspParams:
+    """What conv2d_s8__dsp is given."""
+    op, data, output = node.op, node.input(0), node.output
+    assert isinstance(op, Conv2D)
+    down, across = windows(node)
+    clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
+    return DspParams(
+        input_height=data.shape[1],
+        input_width=data.shape[2],
+        input_channels=data.shape[3],
+        output_height=output.shape[1],
+        output_width=output.shape[2],
+        output_channels=output.shape[3],
+        filter_height=down.taps,
+        filter_width=across.taps,
+        stride_h=down.stride,
+        stride_w=across.stride,
+        dilation_h=down.dilation,
+        dilation_w=across.dilation,
+        pad_top=down.before,
+        pad_left=across.before,
+        groups=dsp.product_groups(node),
+        input_zero_point=data.zero_point,
+        rounding=2 * output.zero_point + 1,
+        clamp_min=clamp_min,
+        clamp_max=clamp_max,
+        stream=dsp.stream_of_pairs(dsp.channels_of(node)),
+    )
+
+
+def dsp_switches(node: Node, reference: Reference) -> Mapping[str, str]:
+    """How conv2d_s8__dsp unpacks weights, and what an output pixel reads.
+
+    That is a pixel, or groups of 4 channels, or any number of bytes, which it has to gather first.
+    """
+    _, taps_h, taps_w, depth = node.input(1).shape
+    patch = "bytes" if depth % 4 else "words" if taps_h * taps_w > 1 else "pixel"
+    return {"patch": patch, **dsp.unpacking(dsp.channels_of(node))}
+
+
+def dsp_scratch_bytes(node: Node) -> int:
+    """What four pixels read, as 16-bit values, and what one reads as bytes where the channels are no whole words."""
+    groups = dsp.product_groups(node)
+    return 32 * groups + (0 if node.input(0).shape[3] % 4 == 0 else 4 * groups)
+
+
+def one_group(node: Node) -> str | None:
+    """The filter must have as many channels as the input."""
+    channels, depth = node.input(0).shape[3], node.input(1).shape[3]
+    return None if channels == depth else f"{channels} input channels, a filter of {depth}"
+
+
 def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
     """Rows of the input that output rows begin..end-1 read."""
     return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
@@ -150,7 +226,18 @@ class Conv2D(Op):
         one_scale_or_one_a_channel(0),
         accumulators_fit(0),
     )
-    kernels = (Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),)
+    kernels = (
+        Kernel(
+            "conv2d_s8__dsp",
+            access=Access(Unit.PIXEL, input_rows),
+            params=dsp_params,
+            scratch_bytes=dsp_scratch_bytes,
+            switches=dsp_switches,
+            features=dsp.DSP,
+            constraints=(one_group, dsp.two_roundings_fit),
+        ),
+        Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),
+    )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
         down, across = windows(node)

@@ -16,6 +16,9 @@ from tinygen.toolchain.options import compile_options, generated_options
 from tinygen.toolchain.run import call_all
 from tinygen.toolchain.stack import frames_from_section, frames_from_su, worst_stack
 
+ASSEMBLY_PUSH_BYTES = 8
+"""What the assembly in a helper pushes, of which the compiler knows nothing; such helpers call no function."""
+
 
 @dataclass(frozen=True, slots=True)
 class CodeSize:
@@ -48,6 +51,8 @@ def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Tool
         weights_bytes, weights_writable = section_bytes(directory / f"{name}_weights.o")
         frames = frames_from_section(directory / f"{name}.o") if zig else frames_from_su(directory / f"{name}.su")
         stack_bytes = worst_stack(directory / f"{name}.o", f"{name}_run", frames, directory / f"{name}_weights.o")
+    if stack_bytes is not None and any('"push {' in text for text in files.values()):
+        stack_bytes += ASSEMBLY_PUSH_BYTES
     return CodeSize(code_bytes, weights_bytes, stack_bytes, code_writable + weights_writable)
 
 

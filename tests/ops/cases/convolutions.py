@@ -36,6 +36,12 @@ def conv_2d_pointwise(b: ModelBuilder, rng: Rng) -> None:
     _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=1)
 
 
+def conv_2d_lowest_weights(b: ModelBuilder, rng: Rng) -> None:
+    """Weights of −128 too, which no converter writes."""
+    depth, outputs = between(rng, 1, 17), between(rng, 1, 17)
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=3, lowest_weight=-128)
+
+
 def conv_2d_without_bias(b: ModelBuilder, rng: Rng) -> None:
     """No bias, by a shorter list of inputs or by an omitted one; litert refuses both."""
     depth, outputs = between(rng, 1, 5), between(rng, 1, 5)
@@ -65,6 +71,7 @@ def _convolution(
     *,
     axis: int,
     largest_window: int = 5,
+    lowest_weight: int = -127,
     bias: list[Operand | None] | None = None,
     **options: int,
 ) -> None:
@@ -85,6 +92,8 @@ def _convolution(
     first, last = filter_ends
     per_channel = outputs if chance(rng, 0.7) else 1
     weights = int8(rng, first, *taps, last)
+    if lowest_weight < -127:
+        weights[weights < -100] = lowest_weight
     terms = weights.size // outputs
     inputs, sum_scale = _filter(b, rng, weights, input_scale, per_channel, axis)
     inputs += _bias(b, rng, terms, outputs, sum_scale) if bias is None else bias
@@ -105,7 +114,12 @@ def _convolution(
     b.output(y)
 
 
-def fully_connected(b: ModelBuilder, rng: Rng) -> None:
+def fully_connected_lowest_weights(b: ModelBuilder, rng: Rng) -> None:
+    """Weights of −128 too, which no converter writes."""
+    fully_connected(b, rng, lowest_weight=-128)
+
+
+def fully_connected(b: ModelBuilder, rng: Rng, lowest_weight: int = -127) -> None:
     """Any input rank, flattened to the filter's width; per tensor or per channel; with and without bias."""
     width, outputs = between(rng, 1, 40), between(rng, 1, 17)
     keep = chance(rng, 0.3)
@@ -124,6 +138,8 @@ def fully_connected(b: ModelBuilder, rng: Rng) -> None:
     x, input_scale = data(b, rng, shape)
     per_channel = outputs if chance(rng, 0.5) else 1
     weights = int8(rng, outputs, width)
+    if lowest_weight < -127:
+        weights[weights < -100] = lowest_weight
     inputs, sum_scale = _filter(b, rng, weights, input_scale, per_channel, 0)
     absent: list[Operand | None] = [None] if chance(rng, 0.5) else []
     inputs += absent if chance(rng, 0.2) else _bias(b, rng, width, outputs, sum_scale)
@@ -167,7 +183,9 @@ def _bias(b: ModelBuilder, rng: Rng, terms: int, outputs: int, sum_scale: float)
 CASES: tuple[Case, ...] = (
     Case("conv_2d", conv_2d),
     Case("conv_2d_pointwise", conv_2d_pointwise),
+    Case("conv_2d_lowest_weights", conv_2d_lowest_weights, count=60),
     Case("conv_2d_without_bias", conv_2d_without_bias, references=(TFLM,), count=40),
     Case("depthwise_conv_2d", depthwise_conv_2d),
     Case("fully_connected", fully_connected),
+    Case("fully_connected_lowest_weights", fully_connected_lowest_weights, count=60),
 )

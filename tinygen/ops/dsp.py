@@ -1,0 +1,161 @@
+"""Constants as the kernels for the Arm DSP extension read them: one stream of words, two output channels at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygen.ir import Node
+from tinygen.ops.constants import multiplier_and_shift
+from tinygen.ops.filters import accumulator_bounds, bias_values, channel_factors
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+
+LARGEST_SUM = 2**30
+"""SMMULR of twice a sum needs that to fit a word."""
+
+LARGEST_SHARED_SUM = 2**23
+"""A sum is read from the upper 24 bits of an accumulator that two outputs share."""
+
+DSP = frozenset({"dsp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """What the kernels compute of a filter, by output channel; products are padded with zeros to a multiple of 4.
+
+    An output that is the same for every input has no weights, and a start value that gives it.
+    """
+
+    weights: Int64s
+    starts: Int64s
+    multipliers: tuple[int, ...]
+    right_shifts: tuple[int, ...]
+    lows: Int64s
+    highs: Int64s
+
+
+def rounded_twice(value: int, multiplier: int, shift: int) -> int:
+    """value × multiplier × 2^(shift − 31), half up to an integer, then half away from zero."""
+    high = ((value << max(shift, 0)) * multiplier + 2**30) >> 31
+    right = max(-shift, 0)
+    magnitude = (2 * abs(high) + (1 << right)) >> (right + 1)
+    return magnitude if high >= 0 else -magnitude
+
+
+def sum_bounds(node: Node) -> tuple[Int64s, Int64s]:
+    """Least and greatest value of each output channel's complete sum, over all inputs."""
+    lows, highs = accumulator_bounds(node, 0)
+    bias = bias_values(node).astype(np.int64)
+    return lows + np.maximum(bias, 0), highs + np.minimum(bias, 0)
+
+
+def filter_channels(node: Node) -> Channels:
+    """The filter's channels as they are."""
+    filter_ = node.input(1).data
+    assert filter_ is not None
+    weights = filter_.reshape(filter_.shape[0], -1).astype(np.int64)
+    weights = np.pad(weights, ((0, 0), (0, -weights.shape[1] % 4)))
+    starts = bias_values(node) - node.input(0).zero_point * weights.sum(1)
+    pairs = [multiplier_and_shift(factor) for factor in channel_factors(node)]
+    return Channels(weights, starts, tuple(m for m, _ in pairs), tuple(-shift for _, shift in pairs), *sum_bounds(node))
+
+
+def channels_of(node: Node) -> Channels:
+    """The filter's channels, those with a constant output made plain."""
+    plain = filter_channels(node)
+    weights, starts, lows, highs = plain.weights, plain.starts, plain.lows, plain.highs
+    multipliers, right_shifts = list(plain.multipliers), list(plain.right_shifts)
+    zero_point = node.output.zero_point
+    for channel, (multiplier, shift) in enumerate(zip(multipliers, right_shifts, strict=True)):
+        ends = [rounded_twice(int(end[channel]), multiplier, -shift) for end in (lows, highs)]
+        low, high = (min(max(end, -128 - zero_point), 127 - zero_point) for end in ends)
+        if low == high:
+            weights[channel] = 0
+            # times 2^30 / 2^31, then shifted right once
+            lows[channel] = highs[channel] = starts[channel] = 4 * low
+            multipliers[channel], right_shifts[channel] = 2**30, 1
+    return Channels(weights, starts, tuple(multipliers), tuple(right_shifts), lows, highs)
+
+
+def two_roundings_fit(node: Node) -> str | None:
+    """Every factor must be below one half, and every sum fit the instructions that requantise it."""
+    channels = channels_of(node)
+    for channel, shift in enumerate(channels.right_shifts):
+        low, high = int(channels.lows[channel]), int(channels.highs[channel])
+        # twice the addend is computed first: (2 × zero point + 1) × 2^shift
+        if shift < 1 or max(-low, high) >= LARGEST_SUM or 257 << shift >= 2**31 - 1:
+            return f"sums from {low} to {high} with factor {channel_factors(node)[channel]:g} in channel {channel}"
+    return None
+
+
+def product_groups(node: Node) -> int:
+    """Products of one output, in fours."""
+    filter_ = node.input(1)
+    return -(-filter_.elements // (4 * filter_.shape[0]))
+
+
+def paired(channels: int) -> tuple[list[int], list[int]]:
+    """First and second output of each pair; where one is left over, it stands for both."""
+    firsts = list(range(0, channels, 2))
+    return firsts, [min(first + 1, channels - 1) for first in firsts]
+
+
+def unpacking(channels: Channels) -> Mapping[str, str]:
+    """How a kernel takes two weights from a half-word: `shared` needs one instruction less.
+
+    A half-word h is 256 × second + first. Used as it is, it gives the second output's sum times 256 plus the first's.
+    """
+    firsts, seconds = paired(len(channels.starts))
+    halves = 256 * channels.weights[seconds] + channels.weights[firsts]
+    largest = max(-int(channels.lows.min()), int(channels.highs.max()))
+    fits = halves.min() >= -(2**15) and halves.max() < 2**15 and largest < LARGEST_SHARED_SUM
+    return {"unpack": "shared" if fits else "plain"}
+
+
+def pair_words(channels: Channels, first: int, second: int) -> tuple[list[int], Int64s]:
+    """Two start values, and words of weights.
+
+    A word holds two products of both outputs, in the order of SXTB16: of four 0 and 2, then 1 and 3.
+    """
+    shared = unpacking(channels)["unpack"] == "shared"
+    low, high = channels.weights[first], channels.weights[second]
+    start_0, start_1 = int(channels.starts[first]), int(channels.starts[second])
+    fours = ((256 * high + low if shared else (high & 255) * 256 + (low & 255)) & 0xFFFF).reshape(-1, 4)
+    words = np.stack([fours[:, 0] | fours[:, 2] << 16, fours[:, 1] | fours[:, 3] << 16], 1)
+    return [start_0, 256 * start_1 + start_0 if shared else start_1], words.reshape(-1)
+
+
+def joined(parts: Sequence[Int64s]) -> Int32s:
+    """The parts one after the other, modulo 2^32."""
+    return (np.concatenate(parts) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
+def stream_of_pairs(channels: Channels) -> Int32s:
+    """For each pair of outputs: two start values, the weights, two multipliers, and a word of two right shifts."""
+    parts = []
+    for first, second in zip(*paired(len(channels.starts)), strict=True):
+        starts, words = pair_words(channels, first, second)
+        shifts = channels.right_shifts[first] | channels.right_shifts[second] << 8
+        end = [channels.multipliers[first], channels.multipliers[second], shifts]
+        parts += [np.array(starts), words, np.array(end)]
+    return joined(parts)
+
+
+def stream_of_fours(channels: Channels) -> Int32s:
+    """For each four outputs: four start values, then for each two products a word of the first pair, one of the second.
+
+    Where outputs are left over, the last one stands for those that are missing.
+    """
+    last = len(channels.starts) - 1
+    parts = []
+    for first in range(0, last + 1, 4):
+        (starts_0, words_0), (starts_1, words_1) = (
+            pair_words(channels, min(first + pair, last), min(first + pair + 1, last)) for pair in (0, 2)
+        )
+        parts += [np.array(starts_0 + starts_1), np.stack([words_0, words_1], 1).reshape(-1)]
+    return joined(parts)
