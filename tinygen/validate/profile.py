@@ -34,7 +34,7 @@ class Profile:
     layer shows some 10 instructions a step too many, and what follows the last layer (a return) belongs to none. So
     on Cortex-M4 the layers' sum exceeds the total by some 10 instructions a step (kws: 99 of 16.8 million). Where a
     kernel is inlined into its layer, the compiler may choose other registers because of the call behind it: with GCC
-    12.2 up to 0.3 % on M33 and M55.
+    12.2 up to 1 %.
     """
 
     compiled: Compiled
