@@ -11,6 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 from tests.emulation import toy
 from tests.golden.models import classifier
+from tests.support.flip import weights_in
 from tinygen.boards import Board, board_names, load_board
 from tinygen.compile import Compiled, Options, compile_model
 from tinygen.emulate import SelfTest, run_selftest
@@ -155,13 +156,15 @@ def flip(firmware: Firmware, symbol: str, at: int, bit: int, folder: Path) -> Fi
 
 
 @pytest.mark.parametrize(
-    ("layer", "op", "at"), [(0, "CONV_2D", 4), (1, "DEPTHWISE_CONV_2D", 13), (4, "FULLY_CONNECTED", 4)]
+    ("layer", "op", "at"), [(0, "CONV_2D", 4), (1, "DEPTHWISE_CONV_2D", 13), (4, "FULLY_CONNECTED", 5)]
 )
 @pytest.mark.parametrize(("name", "emulator"), SOME_RUNS)
 def test_one_flipped_bit_of_a_weight_fails_in_its_layer(  # type: ignore[no-untyped-def]
     name: str, emulator: str, layer: int, op: str, at: int, firmwares, tmp_path: Path
 ) -> None:
-    result = run(flip(firmwares(name), f"{NAME}_layer_{layer}_weights", at, 6, tmp_path), emulator)
+    firmware = firmwares(name)
+    symbol, first = weights_in(firmware.elf, NAME, layer, op)
+    result = run(flip(firmware, symbol, first + at, 6, tmp_path), emulator)
     assert not result.passed
     assert re.fullmatch(
         rf"TINYGEN DIFFER {NAME} input=0 layer={layer} op={op} crc=[0-9a-f]{{8}} expected=[0-9a-f]{{8}}",

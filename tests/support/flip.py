@@ -10,17 +10,27 @@ from tinygen.toolchain.elf import open_elf
 BIT = 0x40
 
 
+STREAM_HEADS = {"CONV_2D": 8, "FULLY_CONNECTED": 16}
+"""Bytes of biases before the first weight, where a kernel has all its constants in one stream."""
+
+
+def weights_in(elf: Path, name: str, layer: int, op: str) -> tuple[str, int]:
+    """The constant that holds a layer's weights, and where in it they begin."""
+    with open_elf(elf) as image:
+        table = image.get_section_by_name(".symtab")
+        if table.get_symbol_by_name(f"{name}_layer_{layer}_weights"):
+            return f"{name}_layer_{layer}_weights", 0
+        assert table.get_symbol_by_name(f"{name}_layer_{layer}_stream"), f"layer {layer} has no weights"
+        return f"{name}_layer_{layer}_stream", STREAM_HEADS[op]
+
+
 def flip_a_weight(elf: Path, program: Program) -> int:
     """Flip a high bit of the first layer's first weight in the file, in place; the layer's number is returned."""
-    symbols = {constant.symbol: constant for constant in program.constants}
-    layer, symbol = next(
-        (layer.index, f"{program.name}_layer_{layer.index}_weights")
-        for layer in program.layers
-        if f"{program.name}_layer_{layer.index}_weights" in symbols
-    )
+    layer = next(layer for layer in program.layers if layer.op_name in STREAM_HEADS)
+    symbol, first = weights_in(elf, program.name, layer.index, layer.op_name)
     with open_elf(elf) as image:
         (found,) = image.get_section_by_name(".symtab").get_symbol_by_name(symbol)
-        address = found["st_value"]
+        address = found["st_value"] + first
         offset = next(
             section["sh_offset"] + address - section["sh_addr"]
             for section in image.iter_sections()
@@ -29,4 +39,4 @@ def flip_a_weight(elf: Path, program: Program) -> int:
     data = bytearray(elf.read_bytes())
     data[offset] ^= BIT
     elf.write_bytes(bytes(data))
-    return layer
+    return layer.index
