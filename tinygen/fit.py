@@ -57,8 +57,12 @@ def check_vectors(compiled: Compiled, inferences: int) -> None:
     if needs > has:
         raise DoesNotFitError(
             f"{compiled.model.label}: the self-test's inputs take {inputs_bytes:,} bytes; with the weights that is "
-            f"{needs:,} of flash, board {compiled.board.name} has {has:,}. Embed fewer: --self-test 1."
+            f"{needs:,} of flash, board {compiled.board.name} has {has:,}. {_fewer(inferences, compiled.board)}"
         )
+
+
+def _fewer(inferences: int, board: Board) -> str:
+    return "Embed fewer: --self-test 1." if inferences > 1 else _hint(board)
 
 
 def fit_problem(compiled: Compiled) -> str | None:

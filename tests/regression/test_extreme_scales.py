@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -49,3 +50,23 @@ def test_a_dense_layer_with_an_extreme_factor_ends(scale: float) -> None:
         compile_model(read_model(data), BOARD)
     except ModelError as error:
         assert "FULLY_CONNECTED" in str(error)
+
+
+def test_folding_constants_is_bounded_in_work_and_memory() -> None:
+    builder = ModelBuilder("fold")
+    x = builder.input((1, 1, 1, 1), scale=0.1)
+    one = builder.constant(np.ones((1, 1, 1, 1), np.int8), scales=0.1)
+    table = builder.constant(np.array([[0, 0], [0, 999], [0, 999], [0, 0]], np.int32))
+    wide = builder.tensor((1, 1000, 1000, 1), scale=0.1)
+    builder.node("PAD", [one, table], [wide])
+    pooled = builder.tensor((1, 1000, 1000, 1), scale=0.1)
+    window = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "filter_height": 1000, "filter_width": 1000}
+    builder.node("AVERAGE_POOL_2D", [wide], [pooled], version=2, **window)
+    mean = builder.tensor((1, 1, 1, 1), scale=0.1)
+    builder.node("MEAN", [pooled, builder.constant(np.array([1, 2], np.int32))], [mean], version=2, keep_dims=True)
+    y = builder.tensor((1, 1, 1, 2), scale=0.1)
+    builder.node("CONCATENATION", [x, mean], [y], version=2, axis=3)
+    builder.output(y)
+    started = time.process_time()
+    compile_model(read_model(builder.finish()), BOARD)
+    assert time.process_time() - started < 5
