@@ -33,7 +33,7 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--optimize",
         choices=[o.value for o in Optimize],
         default=Optimize.BALANCED.value,
-        help="what to weigh most where a layer has several kernels; today each has one, so that it changes nothing",
+        help="what to weigh most where several kernels suit a layer; not used yet: the best for the core is taken",
     )
     compiling.add_argument(
         "--reference",
