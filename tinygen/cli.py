@@ -61,7 +61,7 @@ INTERRUPTED = 130
 DEMO_INPUTS = 4
 DEFAULT_VECTORS = 1
 NO_PLATFORMIO = "(the board has no PlatformIO ids)"
-WIDTH_WITHOUT_TERMINAL = 132
+WIDTH_WITHOUT_TERMINAL = 140
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
