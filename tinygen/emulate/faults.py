@@ -29,7 +29,7 @@ _ARM_STATUS = (
     (1 << 1, "invalid data access"),
     (1 << 0, "invalid instruction fetch"),
 )
-_RISCV_CAUSES = {
+RISCV_CAUSES = {
     0: "misaligned jump",
     1: "invalid instruction fetch",
     2: "illegal instruction",
@@ -124,7 +124,7 @@ def fault_error(
         what += f": {', '.join(reasons)}" if reasons else ""
         what += "" if fault.status is None else f", CFSR 0x{fault.status:08x}"
     elif architecture is Architecture.RISCV32:
-        what = _RISCV_CAUSES.get(fault.cause, f"trap {fault.cause:#x}")
+        what = RISCV_CAUSES.get(fault.cause, f"trap {fault.cause:#x}")
     else:
         what = _XTENSA_CAUSES.get(fault.cause, f"exception {fault.cause}")
     where, when = code_place(image, fault.pc), during(output, firmware)

@@ -109,7 +109,8 @@ class _Session:
         if self.arm and bytes(engine.mem_read(pc, 2)) == BKPT_SEMIHOSTING:
             self._serve(engine, pc, 2)
             return
-        self.trouble = _Trouble(access=f"exception {number}", pc=pc)
+        causes = {} if self.arm else faults.RISCV_CAUSES
+        self.trouble = _Trouble(access=causes.get(number, f"exception {number}"), pc=pc)
         engine.emu_stop()
 
     def _serve(self, engine: Any, pc: int, width: int) -> None:
