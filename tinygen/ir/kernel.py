@@ -79,6 +79,20 @@ class Access:
     elementwise: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one layer pays for a kernel, by which the choice between several weighs them.
+
+    instructions    of one inference, an estimate from the kernel's structure: a wrong choice, never a wrong result
+    constant_bytes  flash of the arrays in its parameters
+    code_bytes      flash of its function, which layers with equal switches share
+    """
+
+    instructions: int
+    constant_bytes: int
+    code_bytes: int
+
+
 def no_scratch(node: Node) -> int:
     """No working memory."""
     return 0
@@ -112,6 +126,7 @@ class Kernel:
     features        instruction-set features it needs; empty for portable C
     constraints     when it applies, beyond what the operator already demands
     operands        indices of the node's inputs that it reads through views; the others are constants in `params`
+    cost            what a layer pays for it; None: it is taken in the order of the operator's tuple
     """
 
     name: str
@@ -122,3 +137,4 @@ class Kernel:
     features: Features = field(default=frozenset())
     constraints: tuple[Constraint, ...] = ()
     operands: Callable[[Node], tuple[int, ...]] = first_operand
+    cost: Callable[[Node, Reference], Cost] | None = None
