@@ -2,6 +2,6 @@
 
 from tinygen.kernels.choose import Optimize, Schedule, select
 from tinygen.kernels.names import KernelName, function_name
-from tinygen.kernels.rows import applicable
+from tinygen.kernels.rows import applicable, kernels_for
 
-__all__ = ["KernelName", "Optimize", "Schedule", "applicable", "function_name", "select"]
+__all__ = ["KernelName", "Optimize", "Schedule", "applicable", "function_name", "kernels_for", "select"]

@@ -66,12 +66,20 @@ def is_view(node: Node) -> bool:
     return source is not None and not node.input(source).is_constant
 
 
-def _rows(node: Node, features: frozenset[str], reference: Reference) -> tuple[Row, ...]:
+def kernels_for(node: Node, features: frozenset[str]) -> tuple[Kernel, ...]:
+    """The kernels that apply to a node, in its operator's order; none where it is a view."""
     if is_view(node):
         return ()
-    kernels = [kernel for kernel in node.op.kernels if _obstacle(kernel, node, features) is None]
+    kernels = tuple(kernel for kernel in node.op.kernels if _obstacle(kernel, node, features) is None)
     if not kernels:
         raise AssertionError(f"{node.describe()}: its last kernel must be portable and apply to every node")
+    return kernels
+
+
+def _rows(node: Node, features: frozenset[str], reference: Reference) -> tuple[Row, ...]:
+    kernels = kernels_for(node, features)
+    if not kernels:
+        return ()
     priced = [kernel for kernel in kernels if kernel.cost is not None]
     return tuple(_row(kernel, node, reference) for kernel in (priced if kernels[0].cost else kernels[:1]))
 
