@@ -8,7 +8,18 @@ from functools import cache
 import pytest
 
 from tests.support.paths import EXAMPLES
-from tinygen import Board, Compiled, Optimize, Options, Reference, compile_model, load_board, read_model, validate
+from tinygen import (
+    Board,
+    Compiled,
+    Optimize,
+    Options,
+    Reference,
+    compile_model,
+    load_board,
+    profile,
+    read_model,
+    validate,
+)
 from tinygen.emulate import find_emulator
 from tinygen.errors import ToolError
 from tinygen.targets import Family
@@ -92,3 +103,13 @@ def test_what_was_made_for_dsp_is_equal_on_cores_without(
 def names_dsp(compiled: Compiled) -> bool:
     """Whether the C holds a kernel for DSP."""
     return any("__dsp" in instance.function for instance in compiled.program.instances)
+
+
+def test_zigs_code_is_about_as_fast_as_gccs() -> None:
+    """A quarter slower once, when it called memcpy for every word."""
+    compiled = modes(Reference.LITERT)[0]
+    gcc, zig = (
+        profile(dataclasses.replace(compiled, board=built_by("nano33", families))).instructions
+        for families in COMPILERS
+    )
+    assert gcc and zig and zig < 1.1 * gcc
