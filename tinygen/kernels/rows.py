@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinygen.errors import UsageError
-from tinygen.ir import Cost, Graph, Kernel, Node, Reference
+from tinygen.ir import Cost, Graph, Kernel, Node, Reference, Unit
 from tinygen.kernels.names import function_name
 from tinygen.targets import FEATURES
 
@@ -31,8 +31,14 @@ class Row:
 
     @property
     def memory(self) -> tuple[int, int]:
-        """What the arena prefers, the smaller the better: fewer bytes, then output in smaller pieces."""
-        return self.added_bytes, list(type(self.kernel.access.unit)).index(self.kernel.access.unit)
+        """What the arena prefers, the smaller the better: fewer bytes, then an output that may overlap an operand more.
+
+        That is, where a byte of the operand is done with when the same byte of the output is written; where all that a
+        pixel needs is; the others in the order of the size of what they write before.
+        """
+        access = self.kernel.access
+        order = (Unit.PIXEL, Unit.ELEMENT, Unit.ROW, Unit.TENSOR)
+        return self.added_bytes, 0 if access.elementwise else 1 + order.index(access.unit)
 
 
 Rows = tuple[tuple[Row, ...], ...]
