@@ -19,7 +19,7 @@ from tinygen.cli import main
 from tinygen.ir import Cost, Graph, Kernel, Node
 from tinygen.kernels import price
 from tinygen.kernels.choose import choose, flash_budget
-from tinygen.kernels.rows import Row, Rows, applicable
+from tinygen.kernels.rows import Row, Rows, applicable, kernels_for
 from tinygen.ops.add import Add
 from tinygen.ops.conv2d import Conv2D
 from tinygen.passes import run_passes
@@ -283,3 +283,21 @@ def test_two_kernels_for_one_layer_and_kernels_for_several_models_are_refused(
     assert "one model's layers" in capsys.readouterr().err
     assert main(["inspect", GESTURE, *both[:2]]) == 2
     assert "give --board too" in capsys.readouterr().err
+
+
+# --- stated costs -------------------------------------------------------------------------------------------------
+
+
+def test_portable_costs_count_taps_rows_and_constants_of_a_layer() -> None:
+    graph = run_passes(read_model(GESTURE).graph, Reference.LITERT)
+    costs = {
+        row.kernel.name: (row.cost, node)
+        for node in graph.nodes
+        for kernel in kernels_for(node, NONE)
+        for row in applicable(graph, NONE, Reference.LITERT, {node.index: kernel.name})[node.index]
+    }
+    cost, node = costs["depthwise_conv2d_s8__c"]
+    assert node.op.macs(node) == 3840
+    assert cost.constant_bytes == node.input(1).size_bytes + 9 * node.output.shape[-1]
+    assert cost.instructions == pytest.approx(75_607, rel=0.4)  # measured on nano33, GCC 12.2
+    assert all(cost.instructions > 0 for cost, _ in costs.values())
