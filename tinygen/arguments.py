@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from tinygen import emulate
-from tinygen.compile import Optimize
 from tinygen.export import ProjectKind, renode
 from tinygen.ir import Reference
+from tinygen.kernels import Optimize
 from tinygen.report.demo import EXAMPLES
 from tinygen.version import VERSION
 
@@ -33,7 +33,14 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--optimize",
         choices=[o.value for o in Optimize],
         default=Optimize.BALANCED.value,
-        help="what to weigh most where several kernels suit a layer; not used yet: the best for the core is taken",
+        help="what to weigh most where several kernels suit a layer (default: balanced)",
+    )
+    compiling.add_argument(
+        "--kernel",
+        type=_layer_kernel,
+        action="append",
+        metavar="LAYER=NAME",
+        help="the kernel of a layer, by its index as profile shows it; may be given for several layers",
     )
     compiling.add_argument(
         "--reference",
@@ -135,6 +142,14 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     command = commands.add_parser("doctor", parents=[as_json], help="what is installed, and how to get the rest")
     command.set_defaults(command=run["doctor"])
     return top
+
+
+def _layer_kernel(text: str) -> tuple[int, str]:
+    """A layer's index and the kernel it shall have."""
+    layer, equals, name = text.partition("=")
+    if not (layer.isascii() and layer.isdecimal() and equals and name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not LAYER=NAME, such as 3=conv2d_s8__c")
+    return int(layer), name
 
 
 def _seconds(text: str) -> float:

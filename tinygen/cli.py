@@ -17,7 +17,7 @@ from rich.console import Console
 from tinygen import emulate, toolchain
 from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
 from tinygen.boards import Board, board_names, load_board
-from tinygen.compile import Compiled, Optimize, Options, compile_model
+from tinygen.compile import Compiled, Options, compile_model
 from tinygen.errors import TinygenError, ToolError, UsageError
 from tinygen.export import (
     MANIFEST,
@@ -32,6 +32,7 @@ from tinygen.export import (
 from tinygen.export.render import file_name
 from tinygen.fit import check_fit, check_fit_together, check_vectors, fit_problem
 from tinygen.ir import Reference
+from tinygen.kernels import Optimize
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
 from tinygen.report import tables
@@ -197,6 +198,8 @@ def profile_command(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     """`tinygen inspect`"""
+    if options.kernel and not options.board:
+        raise UsageError("inspect: --kernel chooses for a board; give --board too.")
     model = read(options.model)
     compiled = _compile_model(model, options, Reference(options.reference)) if options.board else None
     if options.json:
@@ -287,6 +290,8 @@ def _compile_all(options: argparse.Namespace) -> list[Compiled]:
             "their order, or leave it out: then the files' names count."
         )
     board, chosen = load_board(options.board), _options(options, Reference(options.reference))
+    if chosen.kernels and len(names) > 1:
+        raise UsageError("--kernel speaks of one model's layers. Build the models one by one, or leave it out.")
     return [
         compile_model(read(path), board, replace(chosen, name=name))
         for path, name in zip(options.models, names, strict=True)
@@ -294,7 +299,11 @@ def _compile_all(options: argparse.Namespace) -> list[Compiled]:
 
 
 def _options(options: argparse.Namespace, reference: Reference) -> Options:
-    return Options(reference=reference, optimize=Optimize(options.optimize))
+    kernels: dict[int, str] = {}
+    for layer, name in options.kernel or ():
+        if kernels.setdefault(layer, name) != name:
+            raise UsageError(f"--kernel names two kernels for layer {layer}: {kernels[layer]} and {name}.")
+    return Options(reference=reference, optimize=Optimize(options.optimize), kernels=kernels)
 
 
 def _inputs(options: argparse.Namespace) -> tuple[int | Path, int]:
@@ -349,7 +358,9 @@ def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[s
     """The command that repeats this validation."""
     words = ["tinygen", "validate", *([options.model] if options.model else []), "--board", options.board]
     words += ["--emulator", options.emulator, "--reference", compiled.options.reference.value]
-    words += ["--optimize", options.optimize, *inputs]
+    words += ["--optimize", options.optimize]
+    words += [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
+    words += inputs
     return shlex.join(words)
 
 

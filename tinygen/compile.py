@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tinygen.boards import Board
 from tinygen.emit import Sources, c_identifier, emit
 from tinygen.emit.names import is_c_identifier
 from tinygen.errors import UsageError
 from tinygen.ir import Reference
-from tinygen.kernels import select
+from tinygen.kernels import Optimize, applicable
 from tinygen.lower import lower
 from tinygen.passes import run_passes
-from tinygen.plan import plan
+from tinygen.plan import arrange
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
 
 
-class Optimize(Enum):
-    """What the choice between several kernels of one layer weighs most."""
-
-    BALANCED = "balanced"
-    SPEED = "speed"
-    RAM = "ram"
-    FLASH = "flash"
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What shapes the generated C besides model and board. `name` is the C prefix, by default the file's stem."""
+    """What shapes the generated C besides model and board.
+
+    `name` is the C prefix, by default the file's stem. `kernels` names the kernel of a layer, by its index as profile
+    shows it, where the choice shall not be left to `optimize`.
+    """
 
     reference: Reference = Reference.LITERT
     optimize: Optimize = Optimize.BALANCED
     name: str | None = None
+    kernels: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +44,10 @@ class Compiled:
 
 
 def compile_model(model: ModelFile, board: Board, options: Options = Options()) -> Compiled:
-    """Read graph → passes → kernels → plan → program → text. Raises UsageError when the name is no C identifier."""
+    """Read graph → passes → kernels → plan → program → text.
+
+    Raises UsageError when the name is no C identifier, or a layer's kernel does not apply to it.
+    """
     if options.name is not None and not is_c_identifier(options.name):
         raise UsageError(
             f"--name {options.name!r} is no C identifier of up to 40 characters, or it is a keyword of C or C++, one "
@@ -57,7 +56,8 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
         )
     name = options.name or c_identifier(model.graph.name)
     graph = run_passes(model.graph, options.reference)
-    schedule = select(graph, board.target.features)
-    program = lower(graph, schedule, plan(graph, schedule), name, options.reference)
+    rows = applicable(graph, board.target.features, options.reference, options.kernels)
+    schedule, planned = arrange(graph, rows, options.optimize)
+    program = lower(graph, schedule, planned, name, options.reference)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name)
     return Compiled(model, board, options, program, sources)

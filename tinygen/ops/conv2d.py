@@ -28,6 +28,7 @@ from tinygen.ir import (
 )
 from tinygen.ops import dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
+from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
     accumulators_fit,
     bias_values,
@@ -236,7 +237,7 @@ class Conv2D(Op):
             features=dsp.DSP,
             constraints=(one_group, dsp.two_roundings_fit),
         ),
-        Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),
+        Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params, cost=weighted(5, 24, 120, 950)),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

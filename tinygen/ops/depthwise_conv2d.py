@@ -28,6 +28,7 @@ from tinygen.ir import (
 )
 from tinygen.ops import rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
+from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
     accumulators_fit,
     bias_values,
@@ -147,7 +148,14 @@ class DepthwiseConv2D(Op):
         one_scale_or_one_a_channel(3),
         accumulators_fit(3),
     )
-    kernels = (Kernel("depthwise_conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),)
+    kernels = (
+        Kernel(
+            "depthwise_conv2d_s8__c",
+            access=Access(Unit.ELEMENT, input_rows),
+            params=params,
+            cost=weighted(7, 30, 60, 750),
+        ),
+    )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
         down, across = windows(node)

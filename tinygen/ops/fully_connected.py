@@ -30,6 +30,7 @@ from tinygen.ir import (
 )
 from tinygen.ops import dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
+from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
     accumulator_bounds,
     accumulators_fit,
@@ -258,7 +259,13 @@ class FullyConnected(Op):
             features=dsp.DSP,
             constraints=(short_items,),
         ),
-        Kernel("fully_connected_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params, switches=rounding),
+        Kernel(
+            "fully_connected_s8__c",
+            access=Access(Unit.ELEMENT, input_rows),
+            params=params,
+            switches=rounding,
+            cost=weighted(5, 0, 59, 250),
+        ),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

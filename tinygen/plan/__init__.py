@@ -15,7 +15,8 @@ reads (in place) share one buffer. Buffers that live at the same time must not o
 The largest sum of buffers alive at one step is a lower bound; packing tries orders of placement until it is reached.
 """
 
+from tinygen.plan.arrange import arrange
 from tinygen.plan.plan import plan
 from tinygen.plan.values import Buffer, Plan, Step, View
 
-__all__ = ["Buffer", "Plan", "Step", "View", "plan"]
+__all__ = ["Buffer", "Plan", "Step", "View", "arrange", "plan"]

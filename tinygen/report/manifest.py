@@ -33,6 +33,7 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "board": compiled.board.name,
         "target": compiled.board.target.name,
         "optimize": compiled.options.optimize.value,
+        "kernels_named": kernels_named(compiled),
         "reference": compiled.options.reference.value,
         "tinygen": VERSION,
         "arena_bytes": program.plan.arena_bytes,
@@ -46,6 +47,11 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "files": sorted(compiled.sources.files),
         "notes": list(compiled.model.notes),
     }
+
+
+def kernels_named(compiled: Compiled) -> dict[str, str]:
+    """What `--kernel` said, by layer."""
+    return {str(layer): name for layer, name in sorted(compiled.options.kernels.items())}
 
 
 def inspect_json(compiled: Compiled) -> Json:
@@ -121,6 +127,7 @@ def comparison_json(comparison: Comparison) -> Json:
         "toolchain": comparison.toolchain,
         "reference": compiled.options.reference.value,
         "optimize": compiled.options.optimize.value,
+        "kernels_named": kernels_named(compiled),
         "inputs": len(comparison.inputs),
         "tensors_compared": totals.tensors_compared,
         "values_compared": totals.values_compared,
@@ -212,6 +219,13 @@ def op_json(op: type[Op]) -> Json:
         "name": op.name,
         "version": op.version,
         "kernels": [kernel.name for kernel in op.kernels],
+        "kernel_needs": {
+            kernel.name: {
+                "features": sorted(kernel.features),
+                "rules": [rule_sentence(rule) for rule in kernel.constraints],
+            }
+            for kernel in op.kernels
+        },
         "rules": [rule_sentence(rule) for rule in op.constraints],
     }
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tinygen.ir import Tensor
-from tinygen.report.manifest import layer_json
+from tinygen.report.manifest import kernels_named, layer_json
 from tinygen.report.tables import facts, kilobytes, plain_table
 from tinygen.validate.profile import LayerCost, Profile
 from tinygen.version import VERSION
@@ -26,6 +26,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
         "board": compiled.board.name,
         "target": compiled.board.target.name,
         "optimize": compiled.options.optimize.value,
+        "kernels_named": kernels_named(compiled),
         "reference": compiled.options.reference.value,
         "tinygen": VERSION,
         "emulator": profile.emulator,

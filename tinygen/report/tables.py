@@ -12,7 +12,7 @@ from rich.text import Text
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.export import Bundle
-from tinygen.ir import Graph, Op, Tensor
+from tinygen.ir import Graph, Kernel, Op, Tensor
 from tinygen.program import Program
 from tinygen.report.manifest import rule_sentence
 from tinygen.tflite import ModelFile
@@ -226,9 +226,15 @@ def op_details(op: type[Op]) -> RenderableType:
     rows = [
         ("operator", f"{op.name}, up to version {op.version}"),
         *(("rule", rule_sentence(rule)) for rule in op.constraints),
-        *(("kernel", kernel.name) for kernel in op.kernels),
+        *(("kernel", _kernel_line(kernel)) for kernel in op.kernels),
     ]
     return facts(rows)
+
+
+def _kernel_line(kernel: Kernel) -> str:
+    """A kernel's name, and what it needs."""
+    features = f"needs {', '.join(sorted(kernel.features))}." if kernel.features else "for every core."
+    return " ".join([f"{kernel.name}: {features}", *map(rule_sentence, kernel.constraints)])
 
 
 def tool_table(tools: Iterable[Tool]) -> RenderableType:
