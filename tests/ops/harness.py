@@ -16,8 +16,8 @@ from tests.support.models import ModelBuilder
 from tinygen.boards import Board
 from tinygen.emit import Sources, emit
 from tinygen.emulate import Emulator, Job
-from tinygen.ir import Array, Graph, Node, Reference
-from tinygen.kernels import select
+from tinygen.ir import Array, Graph, Kernel, Node, Reference
+from tinygen.kernels import Schedule
 from tinygen.lower import lower
 from tinygen.plan import Step, plan
 from tinygen.tflite import ModelFile, read
@@ -42,9 +42,29 @@ def inputs_of(graph: Graph) -> tuple[Inference, ...]:
     return random_inputs(graph, RANDOM_INPUTS, seed=1)
 
 
-def generate(graph: Graph, board: Board, reference: Reference) -> Sources:
+def applicable(node: Node, features: frozenset[str]) -> list[Kernel]:
+    """The kernels that could compute a node, in the operator's order; none for a view."""
+    source = node.op.view_of(node)
+    if source is not None and not node.input(source).is_constant:
+        return []
+    kernels = [k for k in node.op.kernels if k.features <= features]
+    return [k for k in kernels if all(rule(node) is None for rule in k.constraints)]
+
+
+def most_kernels(graph: Graph, features: frozenset[str]) -> int:
+    """The number of kernels of the node that has the most to choose from."""
+    return max(len(applicable(node, features)) for node in graph.nodes)
+
+
+def schedule_of(graph: Graph, features: frozenset[str], choice: int) -> Schedule:
+    """Each node with its kernel number `choice`, counted on from the first where there are fewer."""
+    found = {layer: applicable(node, features) for layer, node in enumerate(graph.nodes)}
+    return Schedule({layer: own[choice % len(own)] if own else None for layer, own in found.items()})
+
+
+def generate(graph: Graph, board: Board, reference: Reference, choice: int = 0) -> Sources:
     """C for a graph of independent nodes, each run in several ranges of rows."""
-    schedule = select(graph, board.target.features)
+    schedule = schedule_of(graph, board.target.features, choice)
     planned = plan(graph, schedule)
     rng = np.random.default_rng(2)
     steps = [part for step in planned.steps for part in _cut(step, rng)]

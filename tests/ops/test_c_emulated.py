@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.ops.cases import CASES, Case
-from tests.ops.harness import assert_equal, generate, inputs_of, model_of, roomy, run_c
+from tests.ops.harness import assert_equal, generate, inputs_of, model_of, most_kernels, roomy, run_c
 from tinygen.boards import load_board
 from tinygen.emulate import find_emulator
 from tinygen.errors import ToolError
@@ -30,6 +30,9 @@ def test_c_equals_numpy_when_emulated(case: Case, board_name: str, tmp_path: Pat
     graph = model_of(case, min(NODES, case.count)).graph
     inputs = inputs_of(graph)
     for reference in case.references:
-        sources = generate(graph, board, reference)
-        found = run_c(sources, graph, inputs, board, emulator, board_platform(board), tmp_path / reference.value)
-        assert_equal(case, graph, [evaluate(graph, values, reference) for values in inputs], found)
+        expected = [evaluate(graph, values, reference) for values in inputs]
+        for choice in range(most_kernels(graph, board.target.features)):
+            sources = generate(graph, board, reference, choice)
+            directory = tmp_path / f"{reference.value}{choice}"
+            found = run_c(sources, graph, inputs, board, emulator, board_platform(board), directory)
+            assert_equal(case, graph, expected, found)
