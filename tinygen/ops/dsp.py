@@ -144,18 +144,3 @@ def stream_of_pairs(channels: Channels) -> Int32s:
         end = [channels.multipliers[first], channels.multipliers[second], shifts]
         parts += [np.array(starts), words, np.array(end)]
     return joined(parts)
-
-
-def stream_of_fours(channels: Channels) -> Int32s:
-    """For each four outputs: four start values, then for each two products a word of the first pair, one of the second.
-
-    Where outputs are left over, the last one stands for those that are missing.
-    """
-    last = len(channels.starts) - 1
-    parts = []
-    for first in range(0, last + 1, 4):
-        (starts_0, words_0), (starts_1, words_1) = (
-            pair_words(channels, min(first + pair, last), min(first + pair + 1, last)) for pair in (0, 2)
-        )
-        parts += [np.array(starts_0 + starts_1), np.stack([words_0, words_1], 1).reshape(-1)]
-    return joined(parts)
