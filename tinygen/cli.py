@@ -17,7 +17,7 @@ from rich.console import Console
 from tinygen import emulate, toolchain
 from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
 from tinygen.boards import Board, board_names, load_board
-from tinygen.compile import Compiled, Optimize, Options, compile_model
+from tinygen.compile import Compiled, ConstantChannels, Optimize, Options, compile_model
 from tinygen.errors import TinygenError, ToolError, UsageError
 from tinygen.export import (
     MANIFEST,
@@ -208,6 +208,8 @@ def inspect(options: argparse.Namespace) -> int:
     if compiled:
         names = {t.index: f"{t.describe()} {t.name}" for t in compiled.program.graph.tensors()}
         console.print(tables.layer_table(compiled.program))
+        if compiled.program.graph.reductions:
+            console.print(tables.reduction_table(compiled.program.graph))
         console.print(memory_picture(compiled.program.plan, names), markup=False, soft_wrap=True)
         check_fit(compiled, compiled.program.weights_bytes)
         console.print(tables.fit_summary(compiled))
@@ -294,7 +296,8 @@ def _compile_all(options: argparse.Namespace) -> list[Compiled]:
 
 
 def _options(options: argparse.Namespace, reference: Reference) -> Options:
-    return Options(reference=reference, optimize=Optimize(options.optimize))
+    channels = ConstantChannels.KEEP if options.keep_constant_channels else ConstantChannels.DROP
+    return Options(reference=reference, optimize=Optimize(options.optimize), constant_channels=channels)
 
 
 def _inputs(options: argparse.Namespace) -> tuple[int | Path, int]:
@@ -349,7 +352,9 @@ def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[s
     """The command that repeats this validation."""
     words = ["tinygen", "validate", *([options.model] if options.model else []), "--board", options.board]
     words += ["--emulator", options.emulator, "--reference", compiled.options.reference.value]
-    words += ["--optimize", options.optimize, *inputs]
+    words += ["--optimize", options.optimize]
+    words += ["--keep-constant-channels"] if options.keep_constant_channels else []
+    words += inputs
     return shlex.join(words)
 
 

@@ -12,7 +12,7 @@ from tinygen.errors import UsageError
 from tinygen.ir import Reference
 from tinygen.kernels import select
 from tinygen.lower import lower
-from tinygen.passes import run_passes
+from tinygen.passes import drop_constant_channels, run_passes
 from tinygen.plan import plan
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
@@ -27,6 +27,13 @@ class Optimize(Enum):
     FLASH = "flash"
 
 
+class ConstantChannels(Enum):
+    """What becomes of channels that are proved to hold one value for every input."""
+
+    DROP = "drop"
+    KEEP = "keep"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What shapes the generated C besides model and board. `name` is the C prefix, by default the file's stem."""
@@ -34,6 +41,7 @@ class Options:
     reference: Reference = Reference.LITERT
     optimize: Optimize = Optimize.BALANCED
     name: str | None = None
+    constant_channels: ConstantChannels = ConstantChannels.DROP
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +64,8 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
             "Use letters, digits and underscores, starting with a letter."
         )
     name = options.name or c_identifier(model.graph.name)
-    graph = run_passes(model.graph, options.reference)
+    leave_out = (drop_constant_channels,) if options.constant_channels is ConstantChannels.KEEP else ()
+    graph = run_passes(model.graph, options.reference, leave_out=leave_out)
     schedule = select(graph, board.target.features)
     program = lower(graph, schedule, plan(graph, schedule), name, options.reference)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name)
