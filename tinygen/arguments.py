@@ -48,6 +48,11 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         default=Reference.LITERT.value,
         help="the Python interpreter that defines the right answer (default: litert)",
     )
+    compiling.add_argument(
+        "--keep-constant-channels",
+        action="store_true",
+        help="compute channels that hold one value for every input, which are otherwise left out",
+    )
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON for machines")
     board = argparse.ArgumentParser(add_help=False)

@@ -17,7 +17,7 @@ from rich.console import Console
 from tinygen import emulate, toolchain
 from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
 from tinygen.boards import Board, board_names, load_board
-from tinygen.compile import Compiled, Options, compile_model
+from tinygen.compile import Compiled, ConstantChannels, Options, compile_model
 from tinygen.errors import TinygenError, ToolError, UsageError
 from tinygen.export import (
     MANIFEST,
@@ -211,6 +211,8 @@ def inspect(options: argparse.Namespace) -> int:
     if compiled:
         names = {t.index: f"{t.describe()} {t.name}" for t in compiled.program.graph.tensors()}
         console.print(tables.layer_table(compiled.program))
+        if compiled.program.graph.reductions:
+            console.print(tables.reduction_table(compiled.program.graph))
         console.print(memory_picture(compiled.program.plan, names), markup=False, soft_wrap=True)
         check_fit(compiled, compiled.program.weights_bytes)
         console.print(tables.fit_summary(compiled))
@@ -303,7 +305,12 @@ def _options(options: argparse.Namespace, reference: Reference) -> Options:
     for layer, name in options.kernel or ():
         if kernels.setdefault(layer, name) != name:
             raise UsageError(f"--kernel names two kernels for layer {layer}: {kernels[layer]} and {name}.")
-    return Options(reference=reference, optimize=Optimize(options.optimize), kernels=kernels)
+    return Options(
+        reference=reference,
+        optimize=Optimize(options.optimize),
+        kernels=kernels,
+        constant_channels=ConstantChannels.KEEP if options.keep_constant_channels else ConstantChannels.DROP,
+    )
 
 
 def _inputs(options: argparse.Namespace) -> tuple[int | Path, int]:
@@ -360,6 +367,7 @@ def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[s
     words += ["--emulator", options.emulator, "--reference", compiled.options.reference.value]
     words += ["--optimize", options.optimize]
     words += [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
+    words += ["--keep-constant-channels"] if options.keep_constant_channels else []
     words += inputs
     return shlex.join(words)
 

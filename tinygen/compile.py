@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from tinygen.boards import Board
 from tinygen.emit import Sources, c_identifier, emit
@@ -12,10 +13,17 @@ from tinygen.errors import UsageError
 from tinygen.ir import Reference
 from tinygen.kernels import Optimize, applicable
 from tinygen.lower import lower
-from tinygen.passes import run_passes
+from tinygen.passes import drop_constant_channels, run_passes
 from tinygen.plan import arrange
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
+
+
+class ConstantChannels(Enum):
+    """What becomes of channels that are proved to hold one value for every input."""
+
+    DROP = "drop"
+    KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,7 @@ class Options:
     optimize: Optimize = Optimize.BALANCED
     name: str | None = None
     kernels: Mapping[int, str] = field(default_factory=dict)
+    constant_channels: ConstantChannels = ConstantChannels.DROP
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +64,8 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
             "Use letters, digits and underscores, starting with a letter."
         )
     name = options.name or c_identifier(model.graph.name)
-    graph = run_passes(model.graph, options.reference)
+    leave_out = (drop_constant_channels,) if options.constant_channels is ConstantChannels.KEEP else ()
+    graph = run_passes(model.graph, options.reference, leave_out=leave_out)
     rows = applicable(graph, board.target.features, options.reference, options.kernels)
     schedule, planned = arrange(graph, rows, options.optimize)
     program = lower(graph, schedule, planned, name, options.reference)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinygen.ir import Graph, Reference
+from tinygen.passes.constant_channels import drop_constant_channels
 from tinygen.passes.edges import float_edges_outermost
 from tinygen.passes.fold import fold_constants
 
+__all__ = ["PASSES", "Pass", "drop_constant_channels", "fold_constants", "run_passes"]
+
 Pass = Callable[[Graph, Reference], Graph]
 
-PASSES: tuple[Pass, ...] = (fold_constants, float_edges_outermost)
+PASSES: tuple[Pass, ...] = (fold_constants, drop_constant_channels, float_edges_outermost)
 
 
-def run_passes(graph: Graph, reference: Reference) -> Graph:
-    """Apply every pass in order."""
+def run_passes(graph: Graph, reference: Reference, *, leave_out: tuple[Pass, ...] = ()) -> Graph:
+    """Apply every pass in order, but those that are left out."""
     for rewrite in PASSES:
-        graph = rewrite(graph, reference)
+        if rewrite not in leave_out:
+            graph = rewrite(graph, reference)
     return graph

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 from tinygen.boards import Board
 from tinygen.compile import Compiled
@@ -14,13 +13,12 @@ from tinygen.export import Bundle, ProjectKind
 from tinygen.fit import fit_problem
 from tinygen.ir import Constraint, Op, Tensor
 from tinygen.program import Layer, Program
+from tinygen.report.changes import Json, changes_json
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
 from tinygen.validate.compare import Difference
 from tinygen.validate.run import Comparison
 from tinygen.version import VERSION
-
-Json = dict[str, Any]
 
 
 def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
@@ -43,7 +41,9 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "flash_bytes": size.code_bytes + size.weights_bytes if size else None,
         "stack_bytes": size.stack_bytes if size else None,
         "macs": program.graph.macs,
+        "model_macs": compiled.model.graph.macs,
         "layers": [layer_json(program, layer) for layer in program.layers],
+        **changes_json(program.graph),
         "files": sorted(compiled.sources.files),
         "notes": list(compiled.model.notes),
     }
@@ -130,6 +130,7 @@ def comparison_json(comparison: Comparison) -> Json:
         "kernels_named": kernels_named(compiled),
         "inputs": len(comparison.inputs),
         "tensors_compared": totals.tensors_compared,
+        **changes_json(compiled.program.graph),
         "values_compared": totals.values_compared,
         "values_different": totals.values_different,
         "largest_difference": _number(totals.largest_difference),

@@ -14,6 +14,7 @@ from tinygen.compile import Compiled
 from tinygen.export import Bundle
 from tinygen.ir import Graph, Kernel, Op, Tensor
 from tinygen.program import Program
+from tinygen.report.changes import changes_rows, producers
 from tinygen.report.manifest import rule_sentence
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
@@ -74,6 +75,7 @@ def _model_rows(model: Compiled, size: CodeSize | None) -> list[tuple[str, str]]
     return [
         ("model", _headline(model.program)),
         ("arena", f"{plan.arena_bytes:,} bytes (lower bound {plan.lower_bound_bytes:,})"),
+        *changes_rows(model.program.graph),
         ("weights", kilobytes(model.program.weights_bytes)),
         ("code", code),
         ("stack", kilobytes(size.stack_bytes if size else None)),
@@ -97,6 +99,7 @@ def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
             "compared",
             f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values",
         ),
+        *changes_rows(compiled.program.graph),
         ("instructions", count),
         ("arena", kilobytes(compiled.program.plan.arena_bytes)),
         ("stack", kilobytes(comparison.stack_bytes)),
@@ -171,6 +174,17 @@ def layer_table(program: Program) -> RenderableType:
             ", ".join(f"{view.offset_bytes:,}" for view in layer.sinks),
             f"{program.plan.live_bytes(layer.index):,}",
         )
+    return table
+
+
+def reduction_table(graph: Graph) -> RenderableType:
+    """The tensors with channels that are not computed, a line each."""
+    numbers = ("layer", "channels", "computed", "constant", "unused")
+    table = plain_table("layer", "tensor", *numbers[1:], right=numbers)
+    layers = producers(graph)
+    for index, reduction in graph.reductions.items():
+        counts = (reduction.full.shape[-1], len(reduction.kept), len(reduction.constants), len(reduction.unused))
+        table.add_row(str(layers[index]), reduction.full.name, *(f"{count:,}" for count in counts))
     return table
 
 
