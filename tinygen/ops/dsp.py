@@ -47,18 +47,24 @@ def rounded_twice(value: int, multiplier: int, shift: int) -> int:
     return magnitude if high >= 0 else -magnitude
 
 
+def channel_axis(node: Node) -> int:
+    """The dimension of the filter along which output channels lie: the last one of a depthwise filter."""
+    return 3 if node.op.name == "DEPTHWISE_CONV_2D" else 0
+
+
 def sum_bounds(node: Node) -> tuple[Int64s, Int64s]:
     """Least and greatest value of each output channel's complete sum, over all inputs."""
-    lows, highs = accumulator_bounds(node, 0)
+    lows, highs = accumulator_bounds(node, channel_axis(node))
     bias = bias_values(node).astype(np.int64)
     return lows + np.maximum(bias, 0), highs + np.minimum(bias, 0)
 
 
 def filter_channels(node: Node) -> Channels:
-    """The filter's channels as they are."""
+    """The filter's channels as they are, taps in the order of the filter."""
     filter_ = node.input(1).data
     assert filter_ is not None
-    weights = filter_.reshape(filter_.shape[0], -1).astype(np.int64)
+    by_channel = np.moveaxis(filter_, channel_axis(node), 0)
+    weights = by_channel.reshape(by_channel.shape[0], -1).astype(np.int64)
     weights = np.pad(weights, ((0, 0), (0, -weights.shape[1] % 4)))
     starts = bias_values(node) - node.input(0).zero_point * weights.sum(1)
     pairs = [multiplier_and_shift(factor) for factor in channel_factors(node)]

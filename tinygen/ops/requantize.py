@@ -1,4 +1,4 @@
-"""Exact requantisation in two instructions, SSAT(C + (scale × (sum + d) × M >> 32) >> s), searched and proved.
+"""Exact requantisation in two instructions, SSAT(C + (scale × (sum + d) × M >> 32) >> s): constants, found and proved.
 
 An int8 output is a staircase over the sum it comes from: it never falls, and has at most 255 steps. Where the steps
 of the exact rounding that lie among the sums that can occur are also those of the shorter form, both are the same
@@ -51,7 +51,14 @@ class Staircase:
 
     def outputs(self, sums: Int64s) -> Int64s:
         """The exact outputs."""
-        return np.clip(self.rounding(sums) + self.zero_point, self.clamp_min, self.clamp_max)
+        clamped: Int64s = np.clip(self.rounding(sums) + self.zero_point, self.clamp_min, self.clamp_max)
+        return clamped
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all sums give one output."""
+        low, high = self.outputs(np.array([self.lowest, self.highest])).tolist()
+        return bool(low == high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +157,11 @@ def fit_all(channels: Sequence[Staircase], scales: tuple[int, ...] = (1,)) -> Fi
 
     Channel i's sums come multiplied by `scales[i % len(scales)]`, powers of two, and are shifted by as much more.
     """
-    steepest = max(stairs.factor for stairs in channels)
-    largest = 30 - math.frexp(steepest)[1] - 32 + 1
-    for shift in dict.fromkeys((*(s for s in SHIFTS if s <= largest), largest)):
+    steepest = max((stairs.factor for stairs in channels if not stairs.is_flat), default=2.0**-16)
+    # so that no multiplier, about steepest × 2^(32 + shift), leaves 31 bits
+    largest = -1 - math.frexp(steepest)[1]
+    common = [shift for shift in SHIFTS if shift <= largest]
+    for shift in dict.fromkeys((*common[:1], largest, *common[1:])):
         found = []
         for number, stairs in enumerate(channels):
             scale = scales[number % len(scales)]

@@ -1,0 +1,213 @@
+"""DEPTHWISE_CONV_2D with the Arm DSP extension: one channel after the other through a small padded plane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygen.ir import Cost, Int32, Int32Array, Node, Params, Reference
+from tinygen.ops import dsp
+from tinygen.ops.constants import clamp_bounds
+from tinygen.ops.gain import GainFit, fit_gains
+from tinygen.ops.requantize import Staircase, rounded_twice
+from tinygen.ops.window import Window
+
+if TYPE_CHECKING:
+    from tinygen.ops.depthwise_conv2d import DepthwiseConv2D
+
+Int64s = npt.NDArray[np.int64]
+
+PLANE_BYTES = 1536
+"""A channel's rows are taken in strips where a plane of all of them would be larger."""
+
+LARGEST_OFFSET = 4095
+"""Of a load or store instruction."""
+
+
+def windows(node: Node) -> tuple[Window, Window]:
+    """The windows along height and width."""
+    op: DepthwiseConv2D = node.op  # type: ignore[assignment]
+    _, height, width, _ = node.input(0).shape
+    _, taps_h, taps_w, _ = node.input(1).shape
+    return (
+        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding),
+        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Requantisation:
+    """How sums become outputs, and what the kernel's constants are for that.
+
+    form     `gained`: SMMUL, SSAT. `negated`: two roundings, of sums with the opposite sign
+    shift    of all channels; 0 where each has its own
+    factors  by which each channel's weights and start value are multiplied
+    offsets  which are then added to the start values
+    words    of each channel: its multiplier, and the constants after it
+    """
+
+    form: str
+    shift: int
+    factors: Int64s
+    offsets: Int64s
+    words: Int64s
+
+
+@lru_cache(maxsize=64)
+def requantisation(node: Node) -> Requantisation:
+    """The cheapest form that is exact for every channel."""
+    channels = dsp.channels_of(node)
+    zero_point = node.output.zero_point
+    fit = _gains(node, channels)
+    if fit is not None:
+        return Requantisation(
+            "gained",
+            fit.shift,
+            np.array([c.gain for c in fit.channels]),
+            np.array([c.offset for c in fit.channels]),
+            np.array([[c.multiplier] for c in fit.channels]),
+        )
+    addends = [(2 * zero_point + 1) << shift - 1 for shift in channels.right_shifts]
+    multipliers = [-multiplier for multiplier in channels.multipliers]
+    words = np.array([multipliers, addends, channels.right_shifts]).T
+    count = len(channels.starts)
+    return Requantisation("negated", 0, np.full(count, -1), np.zeros(count, np.int64), words)
+
+
+def _gains(node: Node, channels: dsp.Channels) -> GainFit | None:
+    op: DepthwiseConv2D = node.op  # type: ignore[assignment]
+    clamps = clamp_bounds(op.fused_activation_function, node.output)
+    zero_point = node.output.zero_point
+    staircases = [
+        Staircase(rounded_twice(m, -right), m * 2.0 ** (-right - 31), zero_point, *clamps, int(low), int(high))
+        for m, right, low, high in zip(
+            channels.multipliers, channels.right_shifts, channels.lows, channels.highs, strict=True
+        )
+    ]
+    return fit_gains(staircases, np.abs(channels.weights).max(1).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Depthwise3x3Params(Params):
+    input_height: Int32
+    output_height: Int32
+    pad_top: Int32
+    strip_rows: Int32
+    plane_words: Int32
+    input_zero_point: Int32
+    clamp_min: Int32
+    clamp_max: Int32
+    stream: Int32Array
+
+
+def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
+    """What depthwise_conv2d_s8__dsp_3x3 is given."""
+    op: DepthwiseConv2D = node.op  # type: ignore[assignment]
+    down, _ = windows(node)
+    clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, node.output)
+    return Depthwise3x3Params(
+        input_height=node.input(0).shape[1],
+        output_height=node.output.shape[1],
+        pad_top=down.before,
+        strip_rows=strip_rows(node),
+        plane_words=scratch_bytes_3x3(node) // 4,
+        input_zero_point=node.input(0).zero_point,
+        clamp_min=clamp_min,
+        clamp_max=clamp_max,
+        stream=stream_3x3(node),
+    )
+
+
+def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
+    """The shape, from which the distances between rows and pixels follow, and the form of the requantisation."""
+    _, across = windows(node)
+    form = requantisation(node)
+    return {
+        "stride": str(across.stride),
+        "input_width": str(node.input(0).shape[2]),
+        "output_width": str(across.output),
+        "before": str(across.before),
+        "channels": str(node.input(0).shape[3]),
+        "multiplier": str(node.output.shape[3] // node.input(0).shape[3]),
+        "requantize": form.form,
+        "shift": str(form.shift),
+    }
+
+
+def row_bytes_3x3(node: Node) -> int:
+    """Bytes from one row of the plane to the next; with stride 2 it has rows of blocks of 2 x 2."""
+    _, across = windows(node)
+    return 4 * (across.output + 1) if across.stride == 2 else (across.output + 2 + 3) // 4 * 4
+
+
+def plane_rows_3x3(node: Node, rows: int) -> int:
+    """Rows of the plane from which so many output rows follow."""
+    down, _ = windows(node)
+    return rows + (1 if down.stride == 2 else 2)
+
+
+def strip_rows(node: Node) -> int:
+    """Output rows for which a plane is gathered at once, about equally many in each strip."""
+    down, _ = windows(node)
+    largest = max(1, PLANE_BYTES // row_bytes_3x3(node) - plane_rows_3x3(node, 0))
+    strips = -(-down.output // largest)
+    return -(-down.output // strips)
+
+
+def scratch_bytes_3x3(node: Node) -> int:
+    """The plane of one channel, or of a strip of its rows."""
+    return plane_rows_3x3(node, strip_rows(node)) * row_bytes_3x3(node)
+
+
+def stream_3x3(node: Node) -> dsp.Int32s:
+    """For each output channel five words of weights in halves, the start value, and what requantisation needs.
+
+    Stride 1: the left and right weight of each row, the middle ones of rows 0 and 1, that of row 2.
+    Stride 2: rows 0 and 1 of each column, then row 2: columns 0 and 1, column 2.
+    """
+    channels, form = dsp.channels_of(node), requantisation(node)
+    taps = (channels.weights[:, :9] * form.factors[:, None]).reshape(-1, 3, 3)
+    starts = channels.starts * form.factors + form.offsets
+    w = taps.transpose(1, 2, 0)
+    if windows(node)[1].stride == 1:
+        halves = [(w[0, 0], w[0, 2]), (w[1, 0], w[1, 2]), (w[2, 0], w[2, 2]), (w[0, 1], w[1, 1]), (w[2, 1], 0)]
+    else:
+        halves = [(w[0, 0], w[1, 0]), (w[0, 1], w[1, 1]), (w[0, 2], w[1, 2]), (w[2, 0], w[2, 1]), (w[2, 2], 0)]
+    words = [(low & 0xFFFF) | (high << 16) for low, high in halves]
+    return dsp.joined([np.column_stack([*words, starts, form.words]).reshape(-1)])
+
+
+def three_by_three(node: Node) -> str | None:
+    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways."""
+    down, across = windows(node)
+    fits = down.taps == across.taps == 3 and down.dilation == across.dilation == 1
+    if fits and down.stride == across.stride <= 2:
+        return None
+    return f"{down} and {across}"
+
+
+def offsets_fit_3x3(node: Node) -> str | None:
+    """Rows of the plane and pixels of the output must lie within what an instruction can address."""
+    row_bytes, channels = row_bytes_3x3(node), node.output.shape[3]
+    fits = 3 * row_bytes + 8 <= LARGEST_OFFSET and 2 * channels <= LARGEST_OFFSET
+    return None if fits else f"rows of {row_bytes} bytes in the plane, {channels} channels"
+
+
+def cost_3x3(node: Node, reference: Reference) -> Cost:
+    """Counted from the assembly: gathering a plane, then strips of two columns, for every output channel."""
+    _, across = windows(node)
+    form = requantisation(node)
+    _, height, width, channels = node.input(0).shape
+    batch, rows, columns, outputs = node.output.shape
+    step = (24, 30)[across.stride - 1] + (0 if form.form == "gained" else 14)
+    strips = -(-rows // strip_rows(node))
+    gathered = channels * (height * (2 * width + 6) + 60 * strips)
+    of_one = (columns + columns % 2 * 0.2) / 2 * (rows * step + 35 * strips) + 45 * strips
+    code = 700 + (450 if columns % 2 else 0) + min(width, 16) * 8
+    constants = 4 * outputs * (6 + form.words.shape[1])
+    return Cost(int(batch * (gathered + outputs * of_one)), constants, code)
