@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 
 from tinygen import emulate, toolchain
-from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
+from tinygen.arguments import DEFAULT_INPUTS, DEFAULT_PORT_SECONDS, RENODE, Command, parser
 from tinygen.boards import Board, board_names, load_board
 from tinygen.compile import Compiled, Optimize, Options, compile_model
-from tinygen.errors import TinygenError, ToolError, UsageError
+from tinygen.errors import MismatchError, TinygenError, ToolError, UsageError
 from tinygen.export import (
     MANIFEST,
     Bundle,
@@ -150,6 +150,8 @@ def validate_command(options: argparse.Namespace) -> int:
         raise UsageError("validate: --replay compares values, which Renode does not show; choose another --emulator.")
     if options.name:
         raise UsageError("validate: --name says whose lines to read at --port; without a port it means nothing.")
+    if options.timeout is not None:
+        raise UsageError("validate: --timeout says how long to wait at --port; without a port it means nothing.")
     with progress(Console(stderr=True)) as show:
         if options.replay:
             saved = load_run(Path(options.replay))
@@ -259,13 +261,16 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _validate_port(options: argparse.Namespace) -> int:
     """The board itself runs the self-test; its lines come over a serial port."""
-    if options.replay or options.save_run:
-        raise UsageError("validate: --port reads what the board tells; it goes with neither --replay nor --save-run.")
+    _check_port_options(options)
     compiled = _compile(options)
     name, layers = options.name or compiled.program.name, len(compiled.program.graph.nodes)
     with progress(Console(stderr=True)) as show:
         result = port.read_port(
-            options.port, name, baud=compiled.board.console.baud, timeout_s=options.timeout, progress=show
+            options.port,
+            name,
+            baud=compiled.board.console.baud,
+            timeout_s=options.timeout or DEFAULT_PORT_SECONDS,
+            progress=show,
         )
     if result.layers not in (None, layers):
         raise UsageError(
@@ -275,7 +280,27 @@ def _validate_port(options: argparse.Namespace) -> int:
         _print_json(selftest_json(name, options.board, result))
     else:
         _console().print("\n".join(result.lines))
+    if result.contradicts_itself:
+        raise MismatchError(
+            f"{options.port}: the last line says PASS, but something differed before it. Did the board restart in "
+            "between? Run it again."
+        )
     return 0 if result.passed else 1
+
+
+def _check_port_options(options: argparse.Namespace) -> None:
+    """What is of an emulated run is refused beside a port, instead of ignored."""
+    given = {
+        "--replay": options.replay,
+        "--save-run": options.save_run,
+        "--inputs": options.inputs is not None,
+        "--seed": options.seed is not None,
+        "--renode": options.renode,
+        "--emulator": options.emulator != "auto",
+    }
+    refused = [option for option, is_given in given.items() if is_given]
+    if refused:
+        raise UsageError(f"validate: --port reads what the board tells; leave {' and '.join(refused)} out.")
 
 
 def _compile_all(options: argparse.Namespace) -> list[Compiled]:
