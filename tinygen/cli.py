@@ -110,10 +110,13 @@ def build(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(manifest)
     else:
-        check = shlex.join(["tinygen", "validate", options.models[0], "--board", options.board])
-        commands = [("next", next_command(kind, bundle, folder)), ("and", check)]
+        commands = [("next", next_command(kind, bundle, folder))]
+        commands += [("and", _validate_command(options, model)) for model in options.models]
         label = kind.value if options.export or kind is ProjectKind.PLATFORMIO else f"{kind.value} {NO_PLATFORMIO}"
-        _console().print(tables.build_summary(bundle, sizes, folder, label, commands))
+        console = _console()
+        console.print(tables.build_summary(bundle, sizes, folder, label))
+        for word, command in commands:
+            console.print(f"{word:7} {command}", soft_wrap=True)  # whole, whatever the width, to be copied
     return 0
 
 
@@ -368,6 +371,15 @@ def _save(comparison: Comparison, path: Path) -> None:
     compiled = comparison.compiled
     settings = {"name": compiled.program.graph.name, "reference": compiled.options.reference.value}
     save_run(path, SavedRun(compiled.model.data, settings, comparison.inputs, comparison.expected))
+
+
+def _validate_command(options: argparse.Namespace, model: str) -> str:
+    """The command that validates what was just built."""
+    words = ["tinygen", "validate", model, "--board", options.board]
+    default = Options()
+    words += ["--reference", options.reference] if options.reference != default.reference.value else []
+    words += ["--optimize", options.optimize] if options.optimize != default.optimize.value else []
+    return shlex.join(words)
 
 
 def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[str]) -> str:

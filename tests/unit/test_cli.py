@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.support.paths import EXAMPLES
 from tests.support.samples import two_convolutions
-from tinygen import read_model
+from tinygen import load_board, read_model
 from tinygen.cli import main
 from tinygen.validate.inputs import random_inputs
 from tinygen.validate.saved import SavedRun, save_run
@@ -98,7 +99,44 @@ def test_build_ends_with_what_fits_and_the_next_command(tmp_path: Path, capsys: 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "RAM 20,576 of 262,144 bytes, 8 %: arena 12,384, stack 8,192" in lines
     assert any(re.fullmatch(r"flash [\d,]+ of 983,040 bytes, \d %: it fits", line) for line in lines)
-    assert lines[-2:] == [f"next cd '{out}' && pio run", f"and tinygen validate {KWS} --board nano33"]
+    assert lines[-2:] == [f"next pio run -d '{out}'", f"and tinygen validate {KWS} --board nano33"]
+
+
+def test_the_commands_to_type_next_are_for_what_was_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "my model.tflite"
+    own.write_bytes(Path(KWS).read_bytes())
+    words = ["--reference", "tflm", "--optimize", "flash"]
+    assert main(["build", str(own), GESTURE, "--board", "nano33", "-o", str(tmp_path / "out"), *words]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    typed = [shlex.split(line.removeprefix("and")) for line in shown if line.startswith("and")]
+    assert typed == [["tinygen", "validate", model, "--board", "nano33", *words] for model in (str(own), GESTURE)]
+    for command in typed:  # they say what the parser takes
+        with pytest.raises(SystemExit) as ended:
+            main([*command[1:], "--help"])
+        assert ended.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("export", "board", "command"),
+    [
+        ("platformio", "nano33", "pio run -d {out}"),
+        ("arduino", "nano33", "arduino-cli compile --fqbn {ids.arduino_fqbn} --library {out} {out}/examples/gesture"),
+        ("esp-idf", "esp32c3", "idf.py -C {out} build flash monitor"),
+        ("zephyr", "pico", "west build -b {ids.zephyr_board} -d {out}/build {out}/samples/selftest"),
+        (
+            "cmake",
+            "nano33",
+            "cmake -S {out} -B {out}/build && cmake --build {out}/build && ctest --test-dir {out}/build",
+        ),
+    ],
+)
+def test_the_next_command_is_right_where_the_build_was_typed(
+    export: str, board: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "folder"
+    assert main(["build", GESTURE, "--board", board, "-o", str(out), "--export", export]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("next"))
+    assert shlex.split(line)[1:] == shlex.split(command.format(out=out, ids=load_board(board).project))
 
 
 @pytest.mark.parametrize("shared", [[], ["--shared-arena"]])

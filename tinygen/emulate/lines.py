@@ -17,8 +17,9 @@ _PASS = re.compile(r"TINYGEN PASS \S+ inputs=[1-9]\d* layers=[1-9]\d*")
 class SelfTest:
     """What a self-test printed, and the instructions of one inference where something counted them.
 
-    `passed` says that the last line is PASS and that no line tells of a difference. The instructions are those between entry and return of the run function in its last call, the one of the CYCLES
-    line; the build's hook after every step is among them, a few instructions a step.
+    `passed` says that the last line is PASS and that no line tells of a difference. The instructions are those between
+    entry and return of the run function in its last call, the one of the CYCLES line; the build's hook after every step
+    is among them, a few instructions a step.
     """
 
     lines: tuple[str, ...]
