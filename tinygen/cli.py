@@ -50,6 +50,7 @@ from tinygen.report.profile import profile_json, profile_summary
 from tinygen.report.progress import progress
 from tinygen.resources import resource_path
 from tinygen.tflite import ModelFile, read
+from tinygen.toolchain.elf import INSTALL as INSTALL_ELF_READER
 from tinygen.validate import interpreters, port
 from tinygen.validate.in_renode import validate_in_renode
 from tinygen.validate.profile import profile
@@ -92,6 +93,8 @@ def build(options: argparse.Namespace) -> int:
         check_fit(model, model.program.weights_bytes, max_ram_bytes=options.max_ram, max_flash_bytes=options.max_flash)
         check_vectors(model, inputs)
     sizes = [_measure(compiled) for compiled in models]
+    if options.max_flash is not None:
+        _check_measured(board, sizes)
     selftests = [selftest_sources(model, make_vectors(model, inputs)) for model in models]
     bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs)
     check_fit_together(
@@ -116,7 +119,7 @@ def build(options: argparse.Namespace) -> int:
         console = _console()
         console.print(tables.build_summary(bundle, sizes, folder, label))
         for word, command in commands:
-            console.print(f"{word:7} {command}", soft_wrap=True)  # whole, whatever the width, to be copied
+            console.print(f"{word:8} {command}", soft_wrap=True)  # whole, whatever the width, to be copied
     return 0
 
 
@@ -365,6 +368,21 @@ def _measure(compiled: Compiled) -> toolchain.CodeSize | None:
         return None
     sources = compiled.sources
     return toolchain.measure(sources.files, sources.name, compiled.board.target, found)
+
+
+def _check_measured(board: Board, sizes: Sequence[toolchain.CodeSize | None]) -> None:
+    """Raise ToolError when a budget of flash cannot be checked, because nothing here tells the code's size."""
+    if None not in sizes:
+        return
+    try:
+        toolchain.find_toolchain(board.target)
+        reason = f"pyelftools, which measures it, is not installed: {INSTALL_ELF_READER}; see `tinygen doctor`."
+    except ToolError as error:
+        reason = str(error)
+    raise ToolError(
+        f"--max-flash cannot be checked: it is of weights and code, and the code's size is unknown. {reason} "
+        "Nothing was written."
+    )
 
 
 def _save(comparison: Comparison, path: Path) -> None:

@@ -266,6 +266,31 @@ def test_a_build_without_a_compiler_leaves_its_sizes_null(
     assert manifest["code_bytes"] is manifest["flash_bytes"] is manifest["stack_bytes"] is None
 
 
+@pytest.mark.parametrize("missing", ["compiler", "pyelftools"])
+def test_a_flash_budget_is_no_success_where_nothing_tells_the_codes_size(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tinygen import toolchain
+    from tinygen.errors import ToolError
+
+    def no_compiler(*_: object, **__: object) -> None:
+        raise ToolError("no compiler for it. Install one.")
+
+    if missing == "compiler":
+        monkeypatch.setattr(toolchain, "find_toolchain", no_compiler)
+    else:
+        monkeypatch.setattr(toolchain, "elf_reader_version", lambda: None)
+    out = tmp_path / "out"
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--max-flash", "256K"]) == 2
+    error = capsys.readouterr().err
+    assert "--max-flash cannot be checked: it is of weights and code" in error
+    assert ("Install one." if missing == "compiler" else 'pip install "tinygen[emulate]"') in error
+    assert not out.exists()
+    # what the weights alone exceed needs no compiler, and another budget none either
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--max-flash", "1K"]) == 1
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--max-ram", "64K"]) == 0
+
+
 def test_validate_prints_the_promised_fields(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", KWS, "--board", "nano33", "--inputs", "2", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
