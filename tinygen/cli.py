@@ -22,6 +22,7 @@ from tinygen.errors import MismatchError, TinygenError, ToolError, UsageError
 from tinygen.export import (
     MANIFEST,
     Bundle,
+    Edited,
     ProjectKind,
     default_kind,
     export_project,
@@ -109,7 +110,8 @@ def build(options: argparse.Namespace) -> int:
         files |= _selftest_firmware(bundle)
     manifest = project_manifest(bundle, kind, sizes, files)
     folder = options.output or f"{bundle.name}_{file_name(board.name)}"
-    write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
+    edited = write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
+    _tell_of_edits(folder, edited)
     if options.json:
         _print_json(manifest)
     else:
@@ -121,6 +123,17 @@ def build(options: argparse.Namespace) -> int:
         for word, command in commands:
             console.print(f"{word:8} {command}", soft_wrap=True)  # whole, whatever the width, to be copied
     return 0
+
+
+def _tell_of_edits(folder: str, edited: Edited) -> None:
+    """Warnings on standard error: which files of the user's making the build left, and which it wrote anew."""
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if edited.kept:
+        text = "kept as you changed them; delete one and build again to have tinygen's own"
+        console.print(f"warning: {folder}: {text}: {', '.join(edited.kept)}", style="yellow", soft_wrap=True)
+    if edited.replaced:
+        text = "your changes are gone, for these files are made from the model and the board"
+        console.print(f"warning: {folder}: {text}: {', '.join(edited.replaced)}", style="yellow", soft_wrap=True)
 
 
 def _renode_files(bundle: Bundle, platform: str | None) -> dict[str, str]:

@@ -71,6 +71,24 @@ def test_build_replaces_its_own_folder_and_keeps_what_the_user_added(tmp_path: P
     assert not (out / "lib" / "first").exists()
 
 
+def test_a_rebuild_says_which_of_the_users_changes_it_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out)]) == 0
+    assert "warning" not in capsys.readouterr().err
+    for name in ("src/main.cpp", "lib/kws/src/kws.c"):
+        (out / name).write_text(f"// mine\n{(out / name).read_text()}")
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == (
+        f"warning: {out}: kept as you changed them; delete one and build again to have tinygen's own: src/main.cpp\n"
+        f"warning: {out}: your changes are gone, for these files are made from the model and the board: "
+        "lib/kws/src/kws.c\n"
+    )
+    assert (out / "src" / "main.cpp").read_text().startswith("// mine\n")
+    assert not (out / "lib" / "kws" / "src" / "kws.c").read_text().startswith("// mine\n")
+    assert json.loads(shown.out) == json.loads((out / "manifest.json").read_text())
+
+
 def test_another_export_replaces_the_earlier_one(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for export in ("platformio", "arduino", "zephyr", "cmake"):
