@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import functools
-import random
 import re
-import zlib
 from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
 
 from tests.emulation import toy
-from tests.export.projects import KWS
 from tests.golden.models import classifier
 from tests.support.flip import weights_in
 from tinygen.boards import Board, board_names, load_board
@@ -22,11 +19,10 @@ from tinygen.emulate.lines import Transcript
 from tinygen.emulate.selftest_qemu import command
 from tinygen.emulate.symbols import read_image
 from tinygen.errors import EmulatorError, ToolError
-from tinygen.program import Layer
 from tinygen.targets import Architecture
 from tinygen.tflite import read
 from tinygen.toolchain import Build, Firmware, build_firmware, build_selftest, find_toolchain
-from tinygen.validate.vectors import checked_constants, make_vectors, selftest_sources
+from tinygen.validate.vectors import make_vectors, selftest_sources
 
 NAME = "classifier"
 INPUTS = 2
@@ -181,73 +177,6 @@ def test_one_flipped_bit_of_a_weight_fails_in_its_layer(  # type: ignore[no-unty
     assert last and int(last[1]) == len(result.differences) > INPUTS
     layers = [int(found) for line in result.differences for found in re.findall(r" layer=(\d+) ", line)]
     assert min(layers) == layer
-
-
-FLIPS = 48
-
-
-@pytest.mark.parametrize("path", ["classifier", "kws"])
-def test_every_flip_of_a_bit_of_the_constants_fails_and_names_its_layer(
-    path: str, models: Path, tmp_path: Path
-) -> None:
-    """Most such flips change a tensor of the embedded input; those that do not are found all the same."""
-    board = load_board("nano33")
-    model_path = models / f"{path}.tflite" if path == "classifier" else KWS
-    if path == "classifier":
-        model_path.write_bytes(classifier())
-    compiled = compile_model(read(str(model_path)), board, Options())
-    name, program = compiled.program.name, compiled.program
-    files = {**compiled.sources.files, **selftest_sources(compiled, make_vectors(compiled, 1))}
-    firmware = build_selftest(files, name, board, tmp_path, toolchain=chosen(board, "gcc"))
-    choose = random.Random(8)
-    places = [(constant, at) for constant in program.constants for at in range(constant.values.nbytes)]
-    silent = 0
-    for constant, at in choose.choices(places, k=FLIPS):
-        bit = choose.randrange(8)
-        result = run(flip(firmware, constant.symbol, at, bit, tmp_path), "unicorn")
-        assert not result.passed, (constant.symbol, at, bit)
-        layer = min(layer.index for layer in program.layers if constant in constants_of(layer))
-        damaged = bytearray(constant.values.tobytes())
-        expected = zlib.crc32(damaged)
-        damaged[at] ^= 1 << bit
-        array = constant.symbol.removeprefix(f"{name}_layer_{layer}_")
-        assert result.lines[0] == (
-            f"TINYGEN DIFFER {name} constants layer={layer} op={program.layers[layer].op_name} array={array} "
-            f"crc={zlib.crc32(damaged):08x} expected={expected:08x}"
-        )
-        assert result.lines[-1].endswith(f" different={len(result.differences)}")
-        silent += len(result.differences) == 1
-    assert 0 < silent < FLIPS  # else the test would not show what the checksums of constants are for
-
-
-def constants_of(layer: Layer) -> list[object]:
-    """The arrays that a layer reads."""
-    return [*layer.values, *(operand.constant for operand in layer.sources)]
-
-
-def test_an_array_that_several_layers_share_is_checked_once_and_named_after_the_first() -> None:
-    compiled = compile_model(read(str(KWS)), load_board("mps2-an500"), Options())
-    program = compiled.program
-    users = {
-        constant.symbol: [layer.index for layer in program.layers if constant in constants_of(layer)]
-        for constant in program.constants
-    }
-    assert any(len(layers) > 1 for layers in users.values()), users
-    checked = checked_constants(program)
-    assert [constant.symbol for constant in checked] == list(users)
-    for constant in checked:
-        assert constant.layer == min(users[constant.symbol])
-        assert constant.symbol == f"{program.name}_layer_{constant.layer}_{constant.array}"
-
-
-def test_the_longest_line_is_printed_whole(tmp_path: Path) -> None:
-    board, name = load_board("nano33"), "n" * 40
-    compiled = compile_model(read(str(KWS)), board, Options(name=name))
-    files = {**compiled.sources.files, **selftest_sources(compiled, make_vectors(compiled, 1))}
-    firmware = build_selftest(files, name, board, tmp_path, toolchain=chosen(board, "gcc"))
-    symbol, first = weights_in(firmware.elf, name, 0, "CONV_2D")
-    result = run(flip(firmware, symbol, first, 6, tmp_path), "unicorn")
-    assert all(re.search(rf" {CRCS}$", line) for line in result.differences) and len(result.differences) > 1
 
 
 FAULTS = {"stray write": "*(volatile int32_t *)(uintptr_t)0x{}u = 1;", "illegal instruction": "__builtin_trap();"}

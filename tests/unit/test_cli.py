@@ -44,7 +44,7 @@ def test_build_writes_a_platformio_project_and_a_manifest(tmp_path: Path, capsys
         "lib/kws/include/kws.h", "lib/kws/include/kws_selftest.h", "lib/kws/library.json",
         "lib/kws/src/kws.c", "lib/kws/src/kws_selftest.c", "lib/kws/src/kws_weights.c",
         "renode/kws.resc", "renode/kws.robot", "renode/nano33.repl",
-        "src/main.cpp", "src/selftests.c", "src/selftests.h",
+        "src/cycles.h", "src/cycles_dwt.c", "src/main.cpp", "src/selftests.c", "src/selftests.h",
     }  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((out / "manifest.json").read_text())
@@ -66,7 +66,8 @@ def test_build_replaces_its_own_folder_and_keeps_what_the_user_added(tmp_path: P
         "lib/second/include/second.h", "lib/second/include/second_selftest.h", "lib/second/library.json",
         "lib/second/src/second.c", "lib/second/src/second_selftest.c", "lib/second/src/second_weights.c",
         "renode/nano33.repl", "renode/second.resc", "renode/second.robot",
-        "src/main.cpp", "src/selftests.c", "src/selftests.h", "notes.txt", "src/app.cpp",
+        "src/cycles.h", "src/cycles_dwt.c", "src/main.cpp", "src/selftests.c", "src/selftests.h",
+        "notes.txt", "src/app.cpp",
     }  # fmt: skip
     assert not (out / "lib" / "first").exists()
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.emulation import toy
+from tinygen.board_code import NRF_UART_BAUDRATES, NRF_UARTE_BAUDRATES, board_header
 from tinygen.boards import UartFamily, load_board
 from tinygen.emulate.console import UARTS, Peripherals, RegisterError
 from tinygen.emulate.selftest_unicorn import UnicornSelfTest
 from tinygen.errors import BoardError, ToolError
 from tinygen.resources import resource_path
 from tinygen.toolchain import build_selftest
-from tinygen.toolchain.board_header import NRF_UART_BAUDRATES, NRF_UARTE_BAUDRATES, board_header
 
 IN_RAM = -1  # the address of the line that DMA fetches
 LINE = b"TINYGEN PASS toy inputs=1 layers=2\r\n"
@@ -204,7 +204,7 @@ def test_every_family_has_a_driver(family: UartFamily) -> None:
 def test_the_byte_that_follows_a_long_line_is_sent_too(tmp_path: Path) -> None:
     """The UARTE's buffer is 128 bytes; a line of 160 goes in two transfers."""
     files = toy.selftest_files()
-    text = "TINYGEN PASS toy " + "x" * 140
+    text = "TINYGEN FAIL toy " + "x" * 140
     files["toy_selftest.c"] = toy.SELFTEST_SOURCE.replace("TINYGEN PASS toy inputs=1 layers=2", text)
     session = on_unicorn("nano33", tmp_path, files)
     assert session.run(60.0).lines == (text,)

@@ -1,4 +1,4 @@
-"""tinygen_board.h: what the console drivers of `firmware/` have to know of a board."""
+"""Which files of `firmware/` drive a board's console and cycle counter, and tinygen_board.h, which tells them of it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import re
 
 from tinygen.boards import Board, Console, RegisterStep, UartFamily
 from tinygen.errors import BoardError
+from tinygen.targets import Architecture
 
 FILE_NAME = "tinygen_board.h"
+NO_COUNTER = ("cycles_none.c",)
 
 # Values of BAUDRATE, from Nordic's product specifications: the UART of nRF51 and nRF52, and the UARTE.
 NRF_UART_BAUDRATES = {
@@ -32,6 +34,22 @@ NRF_UARTE_BAUDRATES = {
 }
 _NRF = {UartFamily.NRF_UART: NRF_UART_BAUDRATES, UartFamily.NRF_UARTE: NRF_UARTE_BAUDRATES}
 ESP_ROM_BAUD = 115200
+
+
+def console_sources(uart: UartFamily) -> tuple[str, ...]:
+    """The driver of a UART family and what it needs; their header is console.h."""
+    return (f"console_{uart.value}.c", "console_setup.c")
+
+
+def counter_sources(board: Board) -> tuple[str, ...]:
+    """What finds the core's own counter of cycles; their header is cycles.h."""
+    target = board.target
+    if target.architecture is Architecture.XTENSA:
+        return ("cycles_ccount.c",)
+    if target.architecture is Architecture.RISCV32:
+        return ("cycles_riscv.c", "cycles_riscv_csr.S")
+    # Arm cores with the 32 x 32 -> 64 bit multiply are of the main line, which has the DWT
+    return ("cycles_dwt.c",) if "mul" in target.features else NO_COUNTER
 
 
 def board_header(board: Board) -> str:
