@@ -8,6 +8,9 @@
 /* A register, wherever it lies. */
 #define TINYGEN_REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
+/* Opening gives up what never comes, such as a crystal that is not fitted, which must not silence the console. */
+#define TINYGEN_MOST_POLLS 100000u
+
 void console_open(void);                              /* from reset: clocks, pins, baud rate, transmitter on */
 void console_write(const char *text, uint32_t bytes); /* best a line at a time */
 void console_close(void);                             /* returns when the last byte has left */

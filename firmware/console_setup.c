@@ -2,9 +2,6 @@
 #include "console.h"
 #include "tinygen_board.h"
 
-/* What never comes, such as a crystal that is not fitted, must not silence the console for ever. */
-#define MOST_POLLS 100000u
-
 #if TINYGEN_CONSOLE_STEPS > 0
 
 typedef struct {
@@ -24,7 +21,7 @@ void console_setup(void)
             TINYGEN_REGISTER(step->address) = (TINYGEN_REGISTER(step->address) & ~step->clear) | step->set;
             (void)TINYGEN_REGISTER(step->address); /* a clock that was just enabled runs after this read */
         }
-        for (uint32_t polls = 0; polls < MOST_POLLS; polls++) {
+        for (uint32_t polls = 0; polls < TINYGEN_MOST_POLLS; polls++) {
             if ((TINYGEN_REGISTER(step->address) & step->wait_set) == step->wait_set) {
                 break;
             }

@@ -64,8 +64,6 @@ def board_header(board: Board) -> str:
     }
     if console.tx_pin is not None:
         values["TX_PIN"] = f"{console.tx_pin}u"
-    if console.rx_pin is not None:
-        values["RX_PIN"] = f"{console.rx_pin}u"
     if console.uart in _NRF:
         values["BAUDRATE"] = f"0x{_nrf_baudrate(board, console):08x}u"
     _check_divisor(board, console)

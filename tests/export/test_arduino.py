@@ -102,7 +102,8 @@ def test_several_models_are_a_library_each_and_a_sketch_that_uses_them_together(
 def test_the_folder_of_one_model_is_the_library() -> None:
     files = export_project(ProjectKind.ARDUINO, bundle("nano33", KWS))
     found = properties(files["library.properties"])
-    assert set(found) >= MANDATORY
+    assert all(found[key] for key in MANDATORY)  # an empty one is an error to Arduino's own checker
+    assert re.fullmatch(r"https://[a-z.]+/\w+", found["url"])
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.-]*", found["name"])
     assert re.fullmatch(r"\d+\.\d+\.\d+", found["version"])
     assert f"src/{found['includes']}" in files

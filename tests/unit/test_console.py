@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -225,6 +226,46 @@ def test_a_wait_that_never_ends_does_not_silence_the_console(tmp_path: Path, mon
     monkeypatch.setattr(Peripherals, "read", without_crystal)
     assert session.run(60.0).passed
     assert polls.count(0x4000_0100) == 100_000
+
+
+def test_a_transmitter_that_never_acknowledges_does_not_silence_the_console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = on_unicorn("nucleo-l4r5zi", tmp_path)
+    read = Peripherals.read
+    isr, polls = 0x4000_801C, []
+
+    def without_teack(peripherals: Peripherals, address: int, size_bytes: int) -> int:
+        value = read(peripherals, address, size_bytes)
+        if address == isr and not peripherals.sent:
+            polls.append(value)
+        return value & ~(1 << 21) if address == isr else value
+
+    monkeypatch.setattr(Peripherals, "read", without_teack)
+    assert session.run(60.0).passed
+    assert len(polls) >= 100_000
+
+
+def test_the_last_byte_has_left_a_uart_that_does_not_tell_when_it_halts(tmp_path: Path) -> None:
+    """Arm's CMSDK UART: the core goes on for the ten bits of a byte, 174 clocks each, after its last look at STATE."""
+    session = on_unicorn("mps2-an505", tmp_path)
+    instructions = [0]
+    read = session.peripherals.read
+
+    def note(address: int, size_bytes: int) -> int:
+        instructions[0] = 0
+        return read(address, size_bytes)
+
+    session.peripherals = SimpleNamespace(read=note, write=session.peripherals.write, sent=session.peripherals.sent)  # type: ignore[assignment]
+
+    def count(*_: object) -> None:
+        instructions[0] += 1
+
+    import unicorn
+
+    session.engine.hook_add(unicorn.UC_HOOK_CODE, count)
+    assert session.run(60.0).passed
+    assert instructions[0] > 10 * 174
 
 
 # --- the models' own strictness -----------------------------------------------------------------------------------
