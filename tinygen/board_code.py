@@ -71,15 +71,25 @@ def board_header(board: Board) -> str:
     lines += [f"#define TINYGEN_CONSOLE_{name} {value}" for name, value in values.items()]
     if console.setup:
         lines += ["", "/* address, bits to clear, bits to set, bits to wait for */", *_setup(console.setup)]
+    early = [step for step in console.setup if step.before_ram]
+    if early:
+        lines += ["", "/* those of them that come before anything is written to RAM */"]
+        lines += ["#define TINYGEN_BEFORE_RAM(step) \\", *(f"    step({_values(s)}); \\" for s in early), ""]
     return "\n".join([*lines, "", "#endif", ""])
 
 
+def early_sources(board: Board) -> tuple[str, ...]:
+    """What comes before anything is written to RAM, on boards that have such steps."""
+    return ("before_ram.c",) if any(step.before_ram for step in board.console.setup) else ()
+
+
 def _setup(steps: tuple[RegisterStep, ...]) -> list[str]:
-    rows = [
-        f"    {{0x{s.address:08x}u, 0x{s.clear:08x}u, 0x{s.set:08x}u, 0x{s.wait_set:08x}u}}, /* {_comment(s.why)} */ \\"
-        for s in steps
-    ]
+    rows = [f"    {{{_values(step)}}}, /* {_comment(step.why)} */ \\" for step in steps]
     return ["#define TINYGEN_CONSOLE_SETUP { \\", *rows, "}"]
+
+
+def _values(step: RegisterStep) -> str:
+    return ", ".join(f"0x{value:08x}u" for value in (step.address, step.clear, step.set, step.wait_set))
 
 
 def _comment(text: str) -> str:

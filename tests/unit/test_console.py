@@ -14,7 +14,7 @@ from tinygen.emulate.console import UARTS, Peripherals, RegisterError
 from tinygen.emulate.selftest_unicorn import UnicornSelfTest
 from tinygen.errors import BoardError, ToolError
 from tinygen.resources import resource_path
-from tinygen.toolchain import build_selftest
+from tinygen.toolchain import build_selftest, find_toolchain
 
 IN_RAM = -1  # the address of the line that DMA fetches
 LINE = b"TINYGEN PASS toy inputs=1 layers=2\r\n"
@@ -95,6 +95,7 @@ WRITES = {
         ("USART_TDR", 0x4000_8028, ord("T")),
     ],
     "nucleo-h743zi": [
+        ("PWR_CR3", 0x5802_480C, 6),  # at reset; the chip ignores it the second time
         ("PWR_CR3", 0x5802_480C, 6),
         ("RCC_AHB4ENR", 0x5802_44E0, 1 << 3),
         ("RCC_APB1LENR", 0x5802_44E8, 1 << 18),
@@ -159,11 +160,15 @@ WRITES = {
 }
 
 
-def on_unicorn(name: str, directory: Path, files: dict[str, str] | None = None) -> UnicornSelfTest:
+def on_unicorn(
+    name: str, directory: Path, files: dict[str, str] | None = None, compiler: str = "gcc"
+) -> UnicornSelfTest:
     """The toy's self-test at reset, with the chip's values after reset; or a skip that says what to install."""
     pytest.importorskip("unicorn", reason="unicorn is missing: pip install unicorn")
     try:
-        firmware = build_selftest(files or toy.selftest_files(), toy.NAME, load_board(name), directory)
+        board = load_board(name)
+        toolchain = find_toolchain(board.target, prefer=compiler)
+        firmware = build_selftest(files or toy.selftest_files(), toy.NAME, board, directory, toolchain=toolchain)
     except ToolError as error:
         pytest.skip(str(error))
     session = UnicornSelfTest(firmware)
@@ -268,6 +273,32 @@ def test_the_last_byte_has_left_a_uart_that_does_not_tell_when_it_halts(tmp_path
     assert instructions[0] > 10 * 174
 
 
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+def test_an_stm32h7_has_its_supply_before_anything_is_written_to_ram(compiler: str, tmp_path: Path) -> None:
+    """RM0433: until PWR_CSR1.ACTVOSRDY, which follows the write to PWR_CR3, the core must not write RAM."""
+    session = on_unicorn("nucleo-h743zi", tmp_path, compiler=compiler)
+    ready, reads, early = 0x5802_4804, [], []
+    read = Peripherals.read
+
+    def note(peripherals: Peripherals, address: int, size_bytes: int) -> int:
+        reads.append(address)
+        return read(peripherals, address, size_bytes)
+
+    def on_write(_engine: object, _access: int, address: int, *_: object) -> None:
+        if ready not in reads:
+            early.append(address)
+
+    import unicorn
+
+    ram = session.firmware.board.ram
+    session.engine.hook_add(unicorn.UC_HOOK_MEM_WRITE, on_write, None, ram.origin, ram.end - 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Peripherals, "read", note)
+        assert session.run(60.0).passed
+    assert ready in reads and not early
+    assert next(w.address for w in session.peripherals.writes) == 0x5802_480C
+
+
 # --- the models' own strictness -----------------------------------------------------------------------------------
 
 
@@ -362,6 +393,19 @@ def test_the_header_tells_all_that_drivers_need(tmp_path: Path) -> None:
         "/* address, bits to clear, bits to set, bits to wait for */\n#define TINYGEN_CONSOLE_SETUP { \\\n"
         "    {0x00000004u, 0x00000001u, 0x00000002u, 0x00000000u}, /* A: x */ \\\n"
         "    {0x00000008u, 0x00000000u, 0x00000000u, 0x00000003u}, /* B */ \\\n}\n\n#endif\n"
+    )
+
+
+def test_the_header_tells_which_steps_come_before_ram(tmp_path: Path) -> None:
+    step = '{{ address = {}, {}, why = "x" }}'
+    text = header_of(
+        'uart = "cmsdk"\nbase = 0x4000_4000\nclock_hz = 25_000_000\n'
+        f"setup = [{step.format(4, 'set = 1, before_ram = true')}, {step.format(8, 'set = 2')}]\n",
+        tmp_path,
+    )
+    assert text.endswith(
+        "#define TINYGEN_BEFORE_RAM(step) \\\n"
+        "    step(0x00000004u, 0x00000000u, 0x00000001u, 0x00000000u); \\\n\n\n#endif\n"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tinygen.board_code import FILE_NAME, board_header, console_sources, counter_sources
+from tinygen.board_code import FILE_NAME, board_header, console_sources, counter_sources, early_sources
 from tinygen.boards import Board
 from tinygen.errors import ToolError
 from tinygen.targets import WINDOWED, Architecture
@@ -52,7 +52,8 @@ def selftest_sources(board: Board, toolchain: Toolchain, platform: Platform) -> 
     """The files of `firmware/` that make a board's self-test."""
     simulated = platform is Platform.SELF_TEST_SIM
     console = ("console_simcall.c",) if simulated else console_sources(board.console.uart)
-    return (*start_sources(board, toolchain, platform), "selftest.c", *counter_sources(board), *console)
+    start = (*start_sources(board, toolchain, platform), *early_sources(board))
+    return (*start, "selftest.c", *counter_sources(board), *console)
 
 
 def _model_header(name: str) -> str:
