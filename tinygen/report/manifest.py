@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.emulate import SelfTest
 from tinygen.export import Bundle, ProjectKind
+from tinygen.export.folder import SHA256, Content, checksums_of
 from tinygen.fit import fit_problem
 from tinygen.ir import Constraint, Op, Tensor
 from tinygen.program import Layer, Program
@@ -67,7 +68,9 @@ def inspect_json(compiled: Compiled) -> Json:
     }
 
 
-def project_manifest(bundle: Bundle, kind: ProjectKind, sizes: Sequence[CodeSize | None], files: Iterable[str]) -> Json:
+def project_manifest(
+    bundle: Bundle, kind: ProjectKind, sizes: Sequence[CodeSize | None], files: Mapping[str, Content]
+) -> Json:
     """What `build` writes and prints about a project: of one model its own manifest, of several a list of them.
 
     `files` of the project are all it holds; `files` of a model in the list are that model's.
@@ -78,6 +81,7 @@ def project_manifest(bundle: Bundle, kind: ProjectKind, sizes: Sequence[CodeSize
         "self_test_inputs": bundle.inferences,
         "shared_arena": bundle.shared_arena,
         "files": paths,
+        SHA256: checksums_of(files),
     }
     models = [build_manifest(model, size) for model, size in zip(bundle.models, sizes, strict=True)]
     if len(models) == 1:

@@ -44,10 +44,8 @@ def kilobytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes:,} bytes"
 
 
-def build_summary(
-    bundle: Bundle, sizes: Sequence[CodeSize | None], folder: str, export: str, commands: Sequence[tuple[str, str]]
-) -> RenderableType:
-    """What `build` prints when it is done; `commands` are what to type next, each with a word of what for."""
+def build_summary(bundle: Bundle, sizes: Sequence[CodeSize | None], folder: str, export: str) -> RenderableType:
+    """What `build` prints when it is done; what to type next comes behind it."""
     board = bundle.board
     rows = [("board", f"{board.name} ({board.title}), {board.target.name}")]
     for model, size in zip(bundle.models, sizes, strict=True):
@@ -65,7 +63,6 @@ def build_summary(
         weights = sum(model.program.weights_bytes for model in bundle.models)
         rows.append(("flash", f"{_share(weights, board.flash_bytes)} without code; see `tinygen doctor`"))
     rows.append(("project", f"{folder}: {export}"))
-    rows += commands
     return facts(rows)
 
 

@@ -1,4 +1,4 @@
-"""Test vectors that firmware carries inside: inputs, and the CRC-32 of every tensor made of them."""
+"""Test vectors that firmware carries inside: inputs, the CRC-32 of every tensor made of them, and of every constant."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tinygen.compile import Compiled
 from tinygen.emit.environment import environment
 from tinygen.errors import UsageError
 from tinygen.ir import Array, Graph
+from tinygen.program import Constant, Program
 from tinygen.validate.evaluate import evaluate
 from tinygen.validate.inputs import Inference, as_bytes, random_inputs
 from tinygen.version import VERSION
@@ -35,6 +36,41 @@ class Vectors:
     @property
     def inferences(self) -> int:
         return len(self.expected)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedConstant:
+    """NAME_layer_`layer`_`array` of NAME_weights.c, as the self-test checks it; `layer` is its first reader."""
+
+    symbol: str
+    c_type: str
+    elements: int
+    size_bytes: int
+    crc: int
+    layer: int
+    array: str
+
+
+def checked_constants(program: Program) -> tuple[CheckedConstant, ...]:
+    """Every array of the program once, in the order of NAME_weights.c; equal arrays of several layers are one."""
+    first_users: dict[str, int] = {}
+    for layer in program.layers:
+        operands = [operand.constant for operand in layer.sources]
+        for value in (*layer.values, *operands):
+            if isinstance(value, Constant):
+                first_users.setdefault(value.symbol, layer.index)
+    return tuple(
+        CheckedConstant(
+            symbol=constant.symbol,
+            c_type=constant.c_type,
+            elements=constant.values.size,
+            size_bytes=constant.values.nbytes,
+            crc=zlib.crc32(_little_endian(constant.values)),
+            layer=first_users[constant.symbol],
+            array=constant.symbol.removeprefix(f"{program.name}_layer_{first_users[constant.symbol]}_"),
+        )
+        for constant in program.constants
+    )
 
 
 def check_count(count: int) -> None:
@@ -73,6 +109,10 @@ def _shown(graph: Graph, index: int, values: Array) -> bytes:
     reduction = graph.reductions.get(index)
     if reduction is not None:
         values = reduction.of(values)
+    return _little_endian(values)
+
+
+def _little_endian(values: Array) -> bytes:
     return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
 
 
@@ -85,6 +125,7 @@ def selftest_sources(compiled: Compiled, vectors: Vectors) -> dict[str, str]:
         "macro": name.upper(),
         "version": VERSION,
         "vectors": vectors,
+        "constants": checked_constants(compiled.program),
         "layers": [node.op.name for node in nodes],
         "first_tensors": [sum(counts[:layer]) for layer in range(len(nodes))],
     }
