@@ -82,17 +82,6 @@ def channels_of(node: Node) -> Channels:
     return Channels(weights, starts, tuple(multipliers), tuple(right_shifts), lows, highs)
 
 
-def two_roundings_fit(node: Node) -> str | None:
-    """Every factor must be below one half, and every sum fit the instructions that requantise it."""
-    channels = channels_of(node)
-    for channel, shift in enumerate(channels.right_shifts):
-        low, high = int(channels.lows[channel]), int(channels.highs[channel])
-        # twice the addend is computed first: (2 × zero point + 1) × 2^shift
-        if shift < 1 or max(-low, high) >= LARGEST_SUM or 257 << shift >= 2**31 - 1:
-            return f"sums from {low} to {high} with factor {channel_factors(node)[channel]:g} in channel {channel}"
-    return None
-
-
 def product_groups(node: Node) -> int:
     """Products of one output, in fours."""
     filter_ = node.input(1)
@@ -117,33 +106,24 @@ def unpacking(channels: Channels) -> Mapping[str, str]:
     return {"unpack": "shared" if fits else "plain"}
 
 
-def pair_words(channels: Channels, first: int, second: int) -> tuple[list[int], Int64s]:
-    """Two start values, and words of weights.
+def weight_words(first: Int64s, second: Int64s, *, shared: bool) -> Int64s:
+    """Words of two products of both outputs, in the order of SXTB16: of four 0 and 2, then 1 and 3."""
+    halves = (256 * second + first if shared else (second & 255) * 256 + (first & 255)) & 0xFFFF
+    fours = halves.reshape(-1, 4)
+    return np.stack([fours[:, 0] | fours[:, 2] << 16, fours[:, 1] | fours[:, 3] << 16], 1).reshape(-1)
 
-    A word holds two products of both outputs, in the order of SXTB16: of four 0 and 2, then 1 and 3.
-    """
+
+def pair_words(channels: Channels, first: int, second: int) -> tuple[list[int], Int64s]:
+    """Two start values, and words of weights."""
     shared = unpacking(channels)["unpack"] == "shared"
-    low, high = channels.weights[first], channels.weights[second]
     start_0, start_1 = int(channels.starts[first]), int(channels.starts[second])
-    fours = ((256 * high + low if shared else (high & 255) * 256 + (low & 255)) & 0xFFFF).reshape(-1, 4)
-    words = np.stack([fours[:, 0] | fours[:, 2] << 16, fours[:, 1] | fours[:, 3] << 16], 1)
-    return [start_0, 256 * start_1 + start_0 if shared else start_1], words.reshape(-1)
+    words = weight_words(channels.weights[first], channels.weights[second], shared=shared)
+    return [start_0, 256 * start_1 + start_0 if shared else start_1], words
 
 
 def joined(parts: Sequence[Int64s]) -> Int32s:
     """The parts one after the other, modulo 2^32."""
     return (np.concatenate(parts) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-
-
-def stream_of_pairs(channels: Channels) -> Int32s:
-    """For each pair of outputs: two start values, the weights, two multipliers, and a word of two right shifts."""
-    parts = []
-    for first, second in zip(*paired(len(channels.starts)), strict=True):
-        starts, words = pair_words(channels, first, second)
-        shifts = channels.right_shifts[first] | channels.right_shifts[second] << 8
-        end = [channels.multipliers[first], channels.multipliers[second], shifts]
-        parts += [np.array(starts), words, np.array(end)]
-    return joined(parts)
 
 
 def stream_of_fours(channels: Channels) -> Int32s:
