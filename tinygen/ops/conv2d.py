@@ -26,7 +26,7 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import conv2d_dsp, dsp, rules
+from tinygen.ops import conv2d_dsp, conv2d_winograd, dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
 from tinygen.ops.filters import (
     accumulators_fit,
@@ -154,6 +154,21 @@ class Conv2D(Op):
             features=dsp.DSP,
             constraints=(one_group, conv2d_dsp.requantises),
             cost=conv2d_dsp.cost,
+        ),
+        Kernel(
+            "conv2d_s8__dsp_winograd",
+            access=Access(Unit.ROW, input_rows),
+            params=conv2d_winograd.params,
+            scratch_bytes=conv2d_winograd.scratch_bytes,
+            switches=conv2d_winograd.switches,
+            features=dsp.DSP,
+            constraints=(
+                one_group,
+                conv2d_winograd.three_by_three,
+                conv2d_winograd.whole_groups,
+                conv2d_winograd.requantises,
+            ),
+            cost=conv2d_winograd.cost,
         ),
         Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),
     )

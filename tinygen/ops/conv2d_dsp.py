@@ -87,7 +87,7 @@ def layer_of(node: Node) -> Layer:
     channels = dataclasses.replace(channels, weights=patch.order(weights))
     can_share = _shares(channels)
     for shared in (True, False) if can_share else (False,):
-        fit = requantize.fit_all(_staircases(node, channels), (1, 256) if shared else (1,))
+        fit = requantize.fit_all(staircases(node, channels), (1, 256) if shared else (1,))
         if fit is not None:
             return Layer(patch, channels, shared, fit)
     return Layer(patch, channels, can_share, None)
@@ -103,7 +103,7 @@ def _shares(channels: Channels) -> bool:
     return low >= -(2**15) and high < 2**15 and largest < dsp.LARGEST_SHARED_SUM
 
 
-def _staircases(node: Node, channels: Channels) -> list[requantize.Staircase]:
+def staircases(node: Node, channels: Channels) -> list[requantize.Staircase]:
     """The outputs' definitions, raised where outputs are."""
     above, below = raised_by(node), clamps(node)[1]
     zero_point = node.output.zero_point
@@ -128,10 +128,14 @@ def requantises(node: Node) -> str | None:
     layer = layer_of(node)
     if layer.fit is not None:
         return None
-    channels = layer.channels
+    return rounds_twice(node, layer.channels, dsp.LARGEST_SUM)
+
+
+def rounds_twice(node: Node, channels: Channels, largest_sum: int) -> str | None:
+    """Which sums are too large to be rounded twice, if any."""
     for channel, right in enumerate(channels.right_shifts):
         low, high = int(channels.lows[channel]), int(channels.highs[channel])
-        if right < 1 or max(-low, high) >= dsp.LARGEST_SUM or abs(_addend(node, right)) >= 2**30:
+        if right < 1 or max(-low, high) >= largest_sum or abs(_addend(node, right)) >= 2**30:
             return f"sums from {low} to {high} with factor 2^{-right} in channel {channel}"
     return None
 
@@ -145,10 +149,12 @@ def stream(node: Node) -> Int32s:
     """For each pair of outputs two start values, the weights, and what requantises them."""
     layer = layer_of(node)
     count = len(layer.channels.starts)
-    parts = []
+    parts: list[Int64s] = []
     for first in range(0, count, 2):
         pair = [first, first + 1 if first + 1 < count else None]
-        parts.append(np.concatenate([*_sums(layer, pair), *(_requantisation(node, layer, c) for c in pair)]))
+        parts.append(
+            np.concatenate([*_sums(layer, pair), *(requantisation(node, layer.channels, layer.fit, c) for c in pair)])
+        )
     return dsp.joined(parts)
 
 
@@ -162,14 +168,14 @@ def _sums(layer: Layer, pair: Sequence[int | None]) -> tuple[Int64s, Int64s]:
     return np.array(starts), dsp.weight_words(low, high, shared=layer.shared)
 
 
-def _requantisation(node: Node, layer: Layer, channel: int | None) -> Int64s:
-    """Multiplier, addend and, where sums are rounded twice, shift."""
-    if layer.fit is None:
-        right = 1 if channel is None else layer.channels.right_shifts[channel]
-        return np.array([0 if channel is None else layer.channels.multipliers[channel], _addend(node, right), right])
+def requantisation(node: Node, channels: Channels, fit: requantize.Fit | None, channel: int | None) -> Int64s:
+    """Multiplier, addend and, where sums are rounded twice, shift; of a missing output any."""
+    if fit is None:
+        right = 1 if channel is None else channels.right_shifts[channel]
+        return np.array([0 if channel is None else channels.multipliers[channel], _addend(node, right), right])
     if channel is None:
         return np.zeros(2, np.int64)
-    return np.array([layer.fit.channels[channel].multiplier, layer.fit.channels[channel].addend])
+    return np.array([fit.channels[channel].multiplier, fit.channels[channel].addend])
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,8 @@ def rounded_twice(multiplier: int, shift: int) -> Rounding:
         high = ((sums << max(shift, 0)) * multiplier + 2**30) >> 31
         right = max(-shift, 0)
         magnitude = (2 * np.abs(high) + (1 << right)) >> (right + 1)
-        rounded: Int64s = np.where(high >= 0, magnitude, -magnitude)
-        return rounded
+        result: Int64s = np.where(high >= 0, magnitude, -magnitude)
+        return result
 
     return rounding
 

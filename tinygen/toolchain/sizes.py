@@ -18,6 +18,7 @@ from tinygen.toolchain.run import call_all
 from tinygen.toolchain.stack import frames_from_section, frames_from_su, worst_stack
 
 _PUSH = re.compile(r'"push \{([^}]*)\}')
+_LOWER = re.compile(r'"sub sp, sp, #(\d+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,13 @@ def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Tool
 
 
 def pushed_bytes(texts: Iterable[str]) -> int:
-    """What assembly in a function pushes at most, of which the compiler knows nothing; such code calls no function."""
+    """What assembly takes of the stack at most, of which no compiler knows; such code calls no function."""
+    text = "".join(texts)
     most = 0
-    for registers in _PUSH.findall("".join(texts)):
+    for registers in _PUSH.findall(text):
         ranges = [[int(n) for n in re.findall(r"\d+", part)] or [0] for part in registers.split(",")]
         most = max(most, sum(4 * (numbers[-1] - numbers[0] + 1) for numbers in ranges))
-    return most
+    return most + max(map(int, _LOWER.findall(text)), default=0)
 
 
 def section_bytes(path: Path) -> tuple[int, int]:
