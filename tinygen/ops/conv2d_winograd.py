@@ -148,9 +148,9 @@ def cost(node: Node, reference: Reference) -> Cost:
     batch, height, width, outputs = node.output.shape
     channels = node.input(0).shape[3]
     blocks = batch * -(-height // 2) * -(-width // 8)
-    pair = 88 * channels + (370 if fit_of(node) else 470)
+    pair = 88 * channels + (340 if fit_of(node) else 445)
     return Cost(
-        instructions=round(blocks * (outputs // 2 * pair + 190 * channels + 120)),
+        instructions=round(blocks * (outputs // 2 * pair + 140 * channels + 270)),
         constant_bytes=stream(node).nbytes,
         code_bytes=2400 + 88 * channels,
     )
