@@ -38,6 +38,10 @@ from tinygen.ops.filters import (
 from tinygen.ops.window import batch_rows, filter_windows
 
 
+windows = filter_windows
+"""The windows along height and width."""
+
+
 def filter_fits(node: Node) -> str | None:
     """The filter's channels must divide the input's, and the groups that makes must divide the output's."""
     if len(node.input(1).shape) != 4 or len(node.input(0).shape) != 4:
@@ -80,7 +84,7 @@ def params(node: Node, reference: Reference) -> Conv2DParams:
     """What conv2d_s8__c is given."""
     op, data, weights, output = node.op, node.input(0), node.input(1), node.output
     assert isinstance(op, Conv2D) and weights.data is not None
-    down, across = filter_windows(node)
+    down, across = windows(node)
     multiplier, shift = multipliers_and_shifts(channel_factors(node))
     clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
     channels = output.shape[3]
@@ -120,7 +124,7 @@ def one_group(node: Node) -> str | None:
 
 def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
     """Rows of the input that output rows begin..end-1 read."""
-    return batch_rows(filter_windows(node)[0], node.input(0).shape[1], begin, end)
+    return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ class Conv2D(Op):
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
-        down, across = filter_windows(node)
+        down, across = windows(node)
         return ((node.input(0).shape[0], down.output, across.output, node.input(1).shape[0]),)
 
     def macs(self, node: Node) -> int:
@@ -200,7 +204,7 @@ class Conv2D(Op):
 
 def convolve(node: Node, data: Array, weights: Array) -> Array:
     """int64 accumulators (batch, height, width, outputs) of data (NHWC) and weights (outputs, taps, taps, depth)."""
-    down, across = filter_windows(node)
+    down, across = windows(node)
     batch, height, width, channels = data.shape
     outputs, _, _, depth = weights.shape
     groups = channels // depth
