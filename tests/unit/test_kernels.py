@@ -72,7 +72,8 @@ def test_every_kernel_has_a_template_and_every_template_a_kernel() -> None:
 def test_every_helper_is_called_by_a_kernel_or_by_such_a_helper() -> None:
     texts = {name: environment().get_template(f"support/{name}.c.j2").render() for name in support_functions()}
     bodies = {name: text[text.index("\n{") :] for name, text in texts.items()}
-    code = "\n".join(path.read_text() for path in (TEMPLATES / "kernels").iterdir())
+    folders = TEMPLATES / "kernels", TEMPLATES / "tiles"
+    code = "\n".join(path.read_text() for folder in folders for path in folder.iterdir())
     used = {n for n in bodies if any(n.startswith(stem) for stem in re.findall(r"\b(\w+_)\{\{ \w+ \}\}\(", code))}
     assert used, "requantize_{{ rounding }}(...) chooses a helper by a switch"
     code += "".join(bodies[name] for name in used)

@@ -36,6 +36,25 @@ def conv_2d_pointwise(b: ModelBuilder, rng: Rng) -> None:
     _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=1)
 
 
+def conv_2d_3x3(b: ModelBuilder, rng: Rng) -> None:
+    """A window of 3 x 3 that moves by one pixel, channels by fours: what Winograd's algorithm is for."""
+    depth, outputs = 4 * between(rng, 1, 5), between(rng, 1, 9)
+    outputs *= 1 if chance(rng, 0.2) else 2
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, window=(3, 3), moves=1)
+
+
+def conv_2d_first_layer(b: ModelBuilder, rng: Rng) -> None:
+    """Few input channels and a large window: slices of any number of bytes."""
+    depth, outputs = between(rng, 1, 3), between(rng, 1, 9)
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=10)
+
+
+def conv_2d_long_sums(b: ModelBuilder, rng: Rng) -> None:
+    """More products than the code computes one after the other."""
+    depth, outputs = 4 * between(rng, 5, 40), between(rng, 1, 9)
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=2)
+
+
 def conv_2d_lowest_weights(b: ModelBuilder, rng: Rng) -> None:
     """Weights of −128 too, which no converter writes."""
     depth, outputs = between(rng, 1, 17), between(rng, 1, 17)
@@ -71,6 +90,8 @@ def _convolution(
     *,
     axis: int,
     largest_window: int = 5,
+    window: tuple[int, int] | None = None,
+    moves: int | None = None,
     lowest_weight: int = -127,
     bias: list[Operand | None] | None = None,
     **options: int,
@@ -78,6 +99,10 @@ def _convolution(
     taps = [between(rng, 1, largest_window) for _ in range(2)]
     dilations = [between(rng, 2, 3) if chance(rng, 0.25) else 1 for _ in range(2)]
     strides = [between(rng, 1, 4) for _ in range(2)]
+    if window is not None:
+        taps = list(window)
+    if moves is not None:
+        strides, dilations = [moves, moves], [1, 1]
     if max(dilations) > 1 and chance(rng, 0.7):
         strides = [1, 1]
     padding = str(one_of(rng, "SAME", "VALID"))
@@ -184,6 +209,9 @@ CASES: tuple[Case, ...] = (
     Case("conv_2d", conv_2d),
     Case("conv_2d_pointwise", conv_2d_pointwise),
     Case("conv_2d_lowest_weights", conv_2d_lowest_weights, count=60),
+    Case("conv_2d_3x3", conv_2d_3x3, count=60),
+    Case("conv_2d_first_layer", conv_2d_first_layer, count=60),
+    Case("conv_2d_long_sums", conv_2d_long_sums, count=60),
     Case("conv_2d_without_bias", conv_2d_without_bias, references=(TFLM,), count=40),
     Case("depthwise_conv_2d", depthwise_conv_2d),
     Case("fully_connected", fully_connected),
