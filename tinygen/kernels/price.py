@@ -18,8 +18,8 @@ NEXT_TO_NOTHING, NEARLY_ANYTHING = 1e-6, 1e9
 """Instructions a byte: bytes decide only between equally fast rows; instructions only between equally small ones."""
 
 LEAST = 0.25
-"""Instructions a byte of flash must save where there is a budget: a second byte for each weight of a dense layer saves a
-fifth of one, and flash is worth more than that even while it lasts."""
+"""Instructions a byte of flash must save where there is a budget. A second byte for each weight of a dense layer saves a
+fifth of one; flash is worth more than that even while it lasts."""
 
 PRICES = tuple(2.0 ** (step / 4) for step in range(-40, 81))
 """From a thousandth of an instruction a byte to a million, in steps of 19 %."""
@@ -40,8 +40,8 @@ def instructions(choice: Sequence[Row]) -> int:
 def fastest_within(layers: Sequence[Sequence[Row]], most_bytes: float) -> Choice:
     """The fewest instructions found whose flash is at most `most_bytes`; where there are none, the least flash.
 
-    No more of it is spent than pays; see LEAST. The lowest of the PRICES at which it fits decides most layers. What is then left of the budget goes to the layers
-    that gain the most instructions for each byte.
+    No more of it is spent than pays; see LEAST. The lowest of the PRICES at which it fits decides most layers. What is
+    then left of the budget goes to the layers that gain the most instructions for each byte.
     """
     choice = cheapest(layers, LEAST)
     if flash_bytes(choice) <= most_bytes:
