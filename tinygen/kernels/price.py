@@ -18,7 +18,7 @@ NEXT_TO_NOTHING, NEARLY_ANYTHING = 1e-6, 1e9
 """Instructions a byte: bytes decide only between equally fast rows; instructions only between equally small ones."""
 
 LEAST = 0.25
-"""Instructions a byte of flash must save where there is a budget. A second byte for each weight of a dense layer saves a
+"""Instructions a byte of flash must save where there is a budget. A second byte for a weight of a dense layer saves a
 fifth of one; flash is worth more than that even while it lasts."""
 
 PRICES = tuple(2.0 ** (step / 4) for step in range(-40, 81))
