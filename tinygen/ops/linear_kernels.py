@@ -91,4 +91,4 @@ def linear_kernels(signs: tuple[int, int]) -> tuple[Kernel, Kernel]:
             cost=cost,
         )
 
-    return kernel("add_s8__dsp", DSP, 6.75, 400), kernel("add_s8__c_linear", frozenset(), 13, 300)
+    return kernel("add_s8__dsp", DSP, 5.85, 420), kernel("add_s8__c_linear", frozenset(), 13, 300)
