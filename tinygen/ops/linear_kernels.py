@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinygen.ir import Access, Activation, Cost, Int32, Kernel, Node, Params, Reference, Unit
 from tinygen.ir.kernel import every_operand
-from tinygen.ops.broadcast import operand_rows, walk
+from tinygen.ops.broadcast import operand_rows, walk, whole_runs
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.dsp import DSP
 from tinygen.ops.linear import LinearForm, linear_form
@@ -91,12 +91,4 @@ def linear_kernels(signs: tuple[int, int]) -> tuple[Kernel, Kernel]:
             cost=cost,
         )
 
-    return kernel("add_s8__dsp", DSP, 6.75, 400), kernel("add_s8__c_linear", frozenset(), 13, 300)
-
-
-def whole_runs(node: Node) -> str | None:
-    """No operand may repeat one element along a run of the output."""
-    geometry = walk(node)
-    if geometry.channels == 1 or all(steps.channel == 1 for steps in geometry.operands):
-        return None
-    return f"{node.input(0).describe()} and {node.input(1).describe()}"
+    return kernel("add_s8__dsp", DSP, 5.85, 420), kernel("add_s8__c_linear", frozenset(), 13, 300)

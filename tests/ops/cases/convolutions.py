@@ -144,9 +144,15 @@ def fully_connected_lowest_weights(b: ModelBuilder, rng: Rng) -> None:
     fully_connected(b, rng, lowest_weight=-128)
 
 
-def fully_connected(b: ModelBuilder, rng: Rng, lowest_weight: int = -127) -> None:
+def fully_connected_wide(b: ModelBuilder, rng: Rng) -> None:
+    """So many inputs that kernels loop over them, and sums that do or do not share a word."""
+    width = between(rng, 1025, 1300) if chance(rng, 0.1) else between(rng, 41, 400)
+    fully_connected(b, rng, size=(width, between(rng, 1, 33)))
+
+
+def fully_connected(b: ModelBuilder, rng: Rng, lowest_weight: int = -127, size: tuple[int, int] | None = None) -> None:
     """Any input rank, flattened to the filter's width; per tensor or per channel; with and without bias."""
-    width, outputs = between(rng, 1, 40), between(rng, 1, 17)
+    width, outputs = size or (between(rng, 1, 40), between(rng, 1, 17))
     keep = chance(rng, 0.3)
     if keep:
         lead: tuple[int, ...] = tuple(between(rng, 1, 3) for _ in range(between(rng, 1, 3)))
@@ -216,4 +222,5 @@ CASES: tuple[Case, ...] = (
     Case("depthwise_conv_2d", depthwise_conv_2d),
     Case("fully_connected", fully_connected),
     Case("fully_connected_lowest_weights", fully_connected_lowest_weights, count=60),
+    Case("fully_connected_wide", fully_connected_wide, count=40),
 )
