@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Int64s = npt.NDArray[np.int64]
 
 PLANE_BYTES = 1536
-"""A channel's rows are taken in strips where a plane of all of them would be larger."""
+FOUR_PLANES_BYTES = 2048
+"""A channel's rows are taken in strips where its plane, or the planes of four channels, would be larger."""
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""
@@ -97,8 +98,6 @@ class Depthwise3x3Params(Params):
     input_height: Int32
     output_height: Int32
     pad_top: Int32
-    strip_rows: Int32
-    plane_words: Int32
     input_zero_point: Int32
     clamp_min: Int32
     clamp_max: Int32
@@ -114,8 +113,6 @@ def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
         input_height=node.input(0).shape[1],
         output_height=node.output.shape[1],
         pad_top=down.before,
-        strip_rows=strip_rows(node),
-        plane_words=scratch_bytes_3x3(node) // 4,
         input_zero_point=node.input(0).zero_point,
         clamp_min=clamp_min,
         clamp_max=clamp_max,
@@ -126,7 +123,7 @@ def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
 def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
     """The shape, from which the distances between rows and pixels follow, and the form of the requantisation."""
     _, across = windows(node)
-    form = requantisation(node)
+    form, tiling = requantisation(node), tiling_3x3(node)
     return {
         "stride": str(across.stride),
         "input_width": str(node.input(0).shape[2]),
@@ -134,6 +131,8 @@ def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
         "before": str(across.before),
         "channels": str(node.input(0).shape[3]),
         "multiplier": str(node.output.shape[3] // node.input(0).shape[3]),
+        "group": str(tiling.group),
+        "strip_rows": str(tiling.strip_rows),
         "requantize": form.form,
         "shift": str(form.shift),
     }
@@ -145,23 +144,61 @@ def row_bytes_3x3(node: Node) -> int:
     return 4 * (across.output + 1) if across.stride == 2 else (across.output + 2 + 3) // 4 * 4
 
 
-def plane_rows_3x3(node: Node, rows: int) -> int:
-    """Rows of the plane from which so many output rows follow."""
-    down, _ = windows(node)
-    return rows + (1 if down.stride == 2 else 2)
+def kept_rows_3x3(node: Node) -> int:
+    """Rows of the plane that a strip shares with the next one."""
+    return 1 if windows(node)[1].stride == 2 else 2
 
 
-def strip_rows(node: Node) -> int:
-    """Output rows for which a plane is gathered at once, about equally many in each strip."""
-    down, _ = windows(node)
-    largest = max(1, PLANE_BYTES // row_bytes_3x3(node) - plane_rows_3x3(node, 0))
-    strips = -(-down.output // largest)
-    return -(-down.output // strips)
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Channels gathered at a time, and output rows for which they are gathered at once."""
+
+    group: int
+    strip_rows: int
+
+
+def tiling_3x3(node: Node) -> Tiling:
+    """The cheaper one of two.
+
+    Four channels are gathered with fewer instructions each, but need four planes, hence shorter strips.
+    """
+    rows, kept, row_bytes = node.output.shape[1], kept_rows_3x3(node), row_bytes_3x3(node)
+    tilings = []
+    for group, largest_bytes in ((1, PLANE_BYTES), (4, FOUR_PLANES_BYTES)):
+        if group <= node.input(0).shape[3]:
+            strips = -(-rows // max(1, largest_bytes // (group * row_bytes) - kept))
+            tilings.append(Tiling(group, -(-rows // strips)))
+    return min(tilings, key=lambda tiling: instructions_3x3(node, tiling))
+
+
+def instructions_3x3(node: Node, tiling: Tiling) -> int:
+    """Counted from the assembly and from what compilers make of the C around it."""
+    _, across = windows(node)
+    batch, rows, columns, outputs = node.output.shape
+    channels, twice = node.input(0).shape[3], across.stride == 2
+    height, width = node.input(0).shape[1:3]
+    step, before_steps = (27, 31) if twice else (22, 33)
+    step_alone, before_alone = (15, 31) if twice else (13, 33)
+    if requantisation(node).form == "negated":
+        step, step_alone = step + 14, step_alone + 9
+    strips = -(-rows // tiling.strip_rows)
+    turns = 5 * -(-tiling.strip_rows // 4)
+    of_strip = 20 + columns // 2 * (before_steps + turns + tiling.strip_rows * step)
+    if columns % 2:
+        of_strip += 20 + before_alone + turns + tiling.strip_rows * step_alone
+    of_row = 2 * width + 16 if tiling.group == 1 else 2 * width + 16
+    if tiling.group == 4:
+        fours, left = divmod(width, 2 if twice else 4)
+        of_row = (22 * fours + 16 * left + 20) // 2 if twice else 22 * fours + 8 * left + 10
+    move = 5 * kept_rows_3x3(node) * row_bytes_3x3(node) // 4 * (strips - 1)
+    of_group = 120 * strips + tiling.group * move + height * of_row
+    return int(batch * (-(-channels // tiling.group) * of_group + outputs * strips * of_strip))
 
 
 def scratch_bytes_3x3(node: Node) -> int:
-    """The plane of one channel, or of a strip of its rows."""
-    return plane_rows_3x3(node, strip_rows(node)) * row_bytes_3x3(node)
+    """The planes of the channels that are gathered at a time, or of a strip of their rows."""
+    tiling = tiling_3x3(node)
+    return tiling.group * (tiling.strip_rows + kept_rows_3x3(node)) * row_bytes_3x3(node)
 
 
 def stream_3x3(node: Node) -> dsp.Int32s:
@@ -199,15 +236,9 @@ def offsets_fit_3x3(node: Node) -> str | None:
 
 
 def cost_3x3(node: Node, reference: Reference) -> Cost:
-    """Counted from the assembly: gathering a plane, then strips of two columns, for every output channel."""
-    down, across = windows(node)
-    form = requantisation(node)
-    _, height, width, channels = node.input(0).shape
-    batch, rows, columns, outputs = node.output.shape
-    step = (24, 30)[across.stride - 1] + (0 if form.form == "gained" else 14)
-    strips = -(-rows // strip_rows(node))
-    gathered = channels * (height * (2 * width + 6) + 60 * strips)
-    of_one = (columns + columns % 2 * 0.2) / 2 * (rows * step + 35 * strips) + 45 * strips
-    code = 700 + (450 if columns % 2 else 0) + min(width, 16) * 8
-    constants = 4 * outputs * (6 + form.words.shape[1])
-    return Cost(int(batch * (gathered + outputs * of_one)), constants, code)
+    """Instructions of the chosen tiling."""
+    _, across = windows(node)
+    tiling, columns = tiling_3x3(node), node.output.shape[2]
+    code = 1000 + (450 if columns % 2 else 0) + (8 * min(node.input(0).shape[2], 12) if tiling.group == 1 else 400)
+    constants = 4 * node.output.shape[3] * (6 + requantisation(node).words.shape[1])
+    return Cost(instructions_3x3(node, tiling), constants, code)
