@@ -150,7 +150,7 @@ class DepthwiseConv2D(Op):
     kernels = (
         Kernel(
             "depthwise_conv2d_s8__dsp_3x3",
-            access=Access(Unit.CHANNEL, input_rows),
+            access=Access(Unit.TENSOR, input_rows),
             params=depthwise_dsp.params_3x3,
             scratch_bytes=depthwise_dsp.scratch_bytes_3x3,
             switches=depthwise_dsp.switches_3x3,

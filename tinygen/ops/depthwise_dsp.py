@@ -15,7 +15,7 @@ from tinygen.ops import dsp
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.gain import GainFit, fit_gains
 from tinygen.ops.requantize import Staircase, rounded_twice
-from tinygen.ops.window import Window
+from tinygen.ops.window import filter_windows
 
 if TYPE_CHECKING:
     from tinygen.ops.depthwise_conv2d import DepthwiseConv2D
@@ -28,17 +28,6 @@ FOUR_PLANES_BYTES = 2048
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""
-
-
-def windows(node: Node) -> tuple[Window, Window]:
-    """The windows along height and width."""
-    op: DepthwiseConv2D = node.op  # type: ignore[assignment]
-    _, height, width, _ = node.input(0).shape
-    _, taps_h, taps_w, _ = node.input(1).shape
-    return (
-        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding),
-        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +96,7 @@ class Depthwise3x3Params(Params):
 def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
     """What depthwise_conv2d_s8__dsp_3x3 is given."""
     op: DepthwiseConv2D = node.op  # type: ignore[assignment]
-    down, _ = windows(node)
+    down, _ = filter_windows(node)
     clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, node.output)
     return Depthwise3x3Params(
         input_height=node.input(0).shape[1],
@@ -122,7 +111,7 @@ def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
 
 def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
     """The shape, from which the distances between rows and pixels follow, and the form of the requantisation."""
-    _, across = windows(node)
+    _, across = filter_windows(node)
     form, tiling = requantisation(node), tiling_3x3(node)
     return {
         "stride": str(across.stride),
@@ -140,13 +129,13 @@ def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
 
 def row_bytes_3x3(node: Node) -> int:
     """Bytes from one row of the plane to the next; with stride 2 it has rows of blocks of 2 x 2."""
-    _, across = windows(node)
+    _, across = filter_windows(node)
     return 4 * (across.output + 1) if across.stride == 2 else (across.output + 2 + 3) // 4 * 4
 
 
 def kept_rows_3x3(node: Node) -> int:
     """Rows of the plane that a strip shares with the next one."""
-    return 1 if windows(node)[1].stride == 2 else 2
+    return 1 if filter_windows(node)[1].stride == 2 else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +162,7 @@ def tiling_3x3(node: Node) -> Tiling:
 
 def instructions_3x3(node: Node, tiling: Tiling) -> int:
     """Counted from the assembly and from what compilers make of the C around it."""
-    _, across = windows(node)
+    _, across = filter_windows(node)
     batch, rows, columns, outputs = node.output.shape
     channels, twice = node.input(0).shape[3], across.stride == 2
     height, width = node.input(0).shape[1:3]
@@ -211,7 +200,7 @@ def stream_3x3(node: Node) -> dsp.Int32s:
     taps = (channels.weights[:, :9] * form.factors[:, None]).reshape(-1, 3, 3)
     starts = channels.starts * form.factors + form.offsets
     w = taps.transpose(1, 2, 0)
-    if windows(node)[1].stride == 1:
+    if filter_windows(node)[1].stride == 1:
         halves = [(w[0, 0], w[0, 2]), (w[1, 0], w[1, 2]), (w[2, 0], w[2, 2]), (w[0, 1], w[1, 1]), (w[2, 1], 0)]
     else:
         halves = [(w[0, 0], w[1, 0]), (w[0, 1], w[1, 1]), (w[0, 2], w[1, 2]), (w[2, 0], w[2, 1]), (w[2, 2], 0)]
@@ -221,7 +210,7 @@ def stream_3x3(node: Node) -> dsp.Int32s:
 
 def three_by_three(node: Node) -> str | None:
     """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways."""
-    down, across = windows(node)
+    down, across = filter_windows(node)
     fits = down.taps == across.taps == 3 and down.dilation == across.dilation == 1
     if fits and down.stride == across.stride <= 2:
         return None
@@ -237,7 +226,7 @@ def offsets_fit_3x3(node: Node) -> str | None:
 
 def cost_3x3(node: Node, reference: Reference) -> Cost:
     """Instructions of the chosen tiling."""
-    _, across = windows(node)
+    _, across = filter_windows(node)
     tiling, columns = tiling_3x3(node), node.output.shape[2]
     code = 1000 + (450 if columns % 2 else 0) + (8 * min(node.input(0).shape[2], 12) if tiling.group == 1 else 400)
     constants = 4 * node.output.shape[3] * (6 + requantisation(node).words.shape[1])

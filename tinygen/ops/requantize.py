@@ -1,4 +1,4 @@
-"""Exact requantisation in two instructions: SSAT(C + (scale × (sum + d) × M >> 32) >> s), constants searched and proved.
+"""Exact requantisation in two instructions, SSAT(C + (scale × (sum + d) × M >> 32) >> s): constants, found and proved.
 
 An int8 output is a staircase over the sum it comes from: it never falls, and has at most 255 steps. Where the steps
 of the exact rounding that lie among the sums that can occur are also those of the shorter form, both are the same
@@ -10,7 +10,7 @@ step; it knows nothing of how the constants came about.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,7 +51,14 @@ class Staircase:
 
     def outputs(self, sums: Int64s) -> Int64s:
         """The exact outputs."""
-        return np.clip(self.rounding(sums) + self.zero_point, self.clamp_min, self.clamp_max)
+        clamped: Int64s = np.clip(self.rounding(sums) + self.zero_point, self.clamp_min, self.clamp_max)
+        return clamped
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all sums give one output."""
+        low, high = self.outputs(np.array([self.lowest, self.highest])).tolist()
+        return bool(low == high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,8 @@ def rounded_twice(multiplier: int, shift: int) -> Rounding:
         high = ((sums << max(shift, 0)) * multiplier + 2**30) >> 31
         right = max(-shift, 0)
         magnitude = (2 * np.abs(high) + (1 << right)) >> (right + 1)
-        return np.where(high >= 0, magnitude, -magnitude)
+        rounded: Int64s = np.where(high >= 0, magnitude, -magnitude)
+        return rounded
 
     return rounding
 
@@ -149,7 +157,7 @@ def fit_all(channels: Sequence[Staircase], scales: tuple[int, ...] = (1,)) -> Fi
 
     Channel i's sums come multiplied by `scales[i % len(scales)]`, powers of two, and are shifted by as much more.
     """
-    steepest = max(stairs.factor for stairs in channels)
+    steepest = max((stairs.factor for stairs in channels if not stairs.is_flat), default=2.0**-16)
     # so that no multiplier, about steepest × 2^(32 + shift), leaves 31 bits
     largest = -1 - math.frexp(steepest)[1]
     common = [shift for shift in SHIFTS if shift <= largest]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, cast
 
-from tinygen.ir import Padding
+from tinygen.ir import Node, Padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +49,24 @@ def batch_rows(window: Window, size: int, begin: int, end: int) -> tuple[int, in
     low = first_batch * size + window.input_range(first, first + 1, size)[0]
     high = last_batch * size + window.input_range(last, last + 1, size)[1]
     return low, high
+
+
+class Strided(Protocol):
+    """The attributes of operators with a filter of height × width."""
+
+    padding: Padding
+    stride_w: int
+    stride_h: int
+    dilation_w_factor: int
+    dilation_h_factor: int
+
+
+def filter_windows(node: Node) -> tuple[Window, Window]:
+    """The windows along height and width of an operator whose second input is the filter, NHWC or OHWI."""
+    op = cast(Strided, node.op)
+    _, height, width, _ = node.input(0).shape
+    _, taps_h, taps_w, _ = node.input(1).shape
+    return (
+        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding),
+        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding),
+    )
