@@ -12,7 +12,8 @@ from tinygen.errors import UsageError
 from tinygen.ir import Reference
 from tinygen.kernels import select
 from tinygen.lower import lower
-from tinygen.passes import run_passes
+from tinygen.passes import convolve_single_channels, run_passes
+from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.plan import plan
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
@@ -56,7 +57,8 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
             "Use letters, digits and underscores, starting with a letter."
         )
     name = options.name or c_identifier(model.graph.name)
-    graph = run_passes(model.graph, options.reference)
+    leave_out = () if convolution_is_faster(board.target.features) else (convolve_single_channels,)
+    graph = run_passes(model.graph, options.reference, leave_out=leave_out)
     schedule = select(graph, board.target.features)
     program = lower(graph, schedule, plan(graph, schedule), name, options.reference)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name)
