@@ -34,7 +34,7 @@ LARGEST_OFFSET = 4095
 class Requantisation:
     """How sums become outputs, and what the kernel's constants are for that.
 
-    form     `gained`: SMMUL, SSAT. `negated`: two roundings, of sums with the opposite sign
+    form     `gained`: SMMUL, SSAT. `negated` or `doubled`: two roundings, of sums with that factor
     shift    of all channels; 0 where each has its own
     factors  by which each channel's weights and start value are multiplied
     offsets  which are then added to the start values
@@ -48,12 +48,28 @@ class Requantisation:
     words: Int64s
 
 
-@lru_cache(maxsize=64)
-def requantisation(node: Node) -> Requantisation:
-    """The cheapest form that is exact for every channel."""
+def requantises(node: Node) -> str | None:
+    """Every sum must be exact in the instructions that requantise it."""
+    channels = dsp.channels_of(node)
+    if _gains(node) is not None:
+        return None
+    for channel, shift in enumerate(channels.right_shifts):
+        low, high = int(channels.lows[channel]), int(channels.highs[channel])
+        # twice the addend is (2 × zero point + 1) × 2^shift
+        if shift < 1 or max(-low, high) >= dsp.LARGEST_SUM or 257 << shift >= 2**31 - 1:
+            return f"sums from {low} to {high} with multiplier 2^{-shift} in channel {channel}"
+    return None
+
+
+@lru_cache(maxsize=1024)
+def requantisation(node: Node, otherwise: str) -> Requantisation:
+    """One multiplication if that is exact for every channel, `otherwise` two roundings.
+
+    Those are of negated sums where no register is free, of doubled ones where one is.
+    """
     channels = dsp.channels_of(node)
     zero_point = node.output.zero_point
-    fit = _gains(node, channels)
+    fit = _gains(node)
     if fit is not None:
         return Requantisation(
             "gained",
@@ -63,13 +79,16 @@ def requantisation(node: Node) -> Requantisation:
             np.array([[c.multiplier] for c in fit.channels]),
         )
     addends = [(2 * zero_point + 1) << shift - 1 for shift in channels.right_shifts]
-    multipliers = [-multiplier for multiplier in channels.multipliers]
+    factor, sign = {"negated": (-1, -1), "doubled": (2, 1)}[otherwise]
+    multipliers = [sign * multiplier for multiplier in channels.multipliers]
     words = np.array([multipliers, addends, channels.right_shifts]).T
     count = len(channels.starts)
-    return Requantisation("negated", 0, np.full(count, -1), np.zeros(count, np.int64), words)
+    return Requantisation(otherwise, 0, np.full(count, factor), np.zeros(count, np.int64), words)
 
 
-def _gains(node: Node, channels: dsp.Channels) -> GainFit | None:
+@lru_cache(maxsize=1024)
+def _gains(node: Node) -> GainFit | None:
+    channels = dsp.channels_of(node)
     op: DepthwiseConv2D = node.op  # type: ignore[assignment]
     clamps = clamp_bounds(op.fused_activation_function, node.output)
     zero_point = node.output.zero_point
@@ -112,7 +131,7 @@ def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
 def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
     """The shape, from which the distances between rows and pixels follow, and the form of the requantisation."""
     _, across = filter_windows(node)
-    form, tiling = requantisation(node), tiling_3x3(node)
+    form, tiling = requantisation(node, "negated"), tiling_3x3(node)
     return {
         "stride": str(across.stride),
         "input_width": str(node.input(0).shape[2]),
@@ -168,14 +187,14 @@ def instructions_3x3(node: Node, tiling: Tiling) -> int:
     height, width = node.input(0).shape[1:3]
     step, before_steps = (27, 31) if twice else (22, 33)
     step_alone, before_alone = (15, 31) if twice else (13, 33)
-    if requantisation(node).form == "negated":
+    if requantisation(node, "negated").form == "negated":
         step, step_alone = step + 14, step_alone + 9
     strips = -(-rows // tiling.strip_rows)
     turns = 5 * -(-tiling.strip_rows // 4)
     of_strip = 20 + columns // 2 * (before_steps + turns + tiling.strip_rows * step)
     if columns % 2:
         of_strip += 20 + before_alone + turns + tiling.strip_rows * step_alone
-    of_row = 2 * width + 16 if tiling.group == 1 else 2 * width + 16
+    of_row = 2 * width + 16
     if tiling.group == 4:
         fours, left = divmod(width, 2 if twice else 4)
         of_row = (22 * fours + 16 * left + 20) // 2 if twice else 22 * fours + 8 * left + 10
@@ -196,7 +215,7 @@ def stream_3x3(node: Node) -> dsp.Int32s:
     Stride 1: the left and right weight of each row, the middle ones of rows 0 and 1, that of row 2.
     Stride 2: rows 0 and 1 of each column, then row 2: columns 0 and 1, column 2.
     """
-    channels, form = dsp.channels_of(node), requantisation(node)
+    channels, form = dsp.channels_of(node), requantisation(node, "negated")
     taps = (channels.weights[:, :9] * form.factors[:, None]).reshape(-1, 3, 3)
     starts = channels.starts * form.factors + form.offsets
     w = taps.transpose(1, 2, 0)
@@ -226,8 +245,7 @@ def offsets_fit_3x3(node: Node) -> str | None:
 
 def cost_3x3(node: Node, reference: Reference) -> Cost:
     """Instructions of the chosen tiling."""
-    _, across = filter_windows(node)
     tiling, columns = tiling_3x3(node), node.output.shape[2]
     code = 1000 + (450 if columns % 2 else 0) + (8 * min(node.input(0).shape[2], 12) if tiling.group == 1 else 400)
-    constants = 4 * node.output.shape[3] * (6 + requantisation(node).words.shape[1])
+    constants = 4 * node.output.shape[3] * (6 + requantisation(node, "negated").words.shape[1])
     return Cost(instructions_3x3(node, tiling), constants, code)

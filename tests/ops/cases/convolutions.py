@@ -82,6 +82,27 @@ def depthwise_conv_2d_3x3(b: ModelBuilder, rng: Rng) -> None:
     )
 
 
+def depthwise_conv_2d_line(b: ModelBuilder, rng: Rng) -> None:
+    """Taps in one dimension, up to 25 of them, mostly over an image that is one pixel wide, as over time."""
+    channels, multiplier = between(rng, 1, 17), between(rng, 2, 3) if chance(rng, 0.15) else 1
+    taps, width = between(rng, 1, 25), 1 if chance(rng, 0.7) else between(rng, 2, 6)
+    stride, across = 1 if chance(rng, 0.7) else between(rng, 2, 4), chance(rng, 0.4)
+    order = -1 if across else 1
+    _convolution(
+        b,
+        rng,
+        "DEPTHWISE_CONV_2D",
+        (1, channels * multiplier),
+        channels,
+        channels * multiplier,
+        axis=3,
+        taps=(taps, 1)[::order],
+        strides=(stride, 1)[::order],
+        size=(taps + between(rng, 0, 20), width)[::order],
+        depth_multiplier=multiplier,
+    )
+
+
 def _convolution(
     b: ModelBuilder,
     rng: Rng,
@@ -217,7 +238,8 @@ CASES: tuple[Case, ...] = (
     Case("conv_2d_lowest_weights", conv_2d_lowest_weights, count=60),
     Case("conv_2d_without_bias", conv_2d_without_bias, references=(TFLM,), count=40),
     Case("depthwise_conv_2d", depthwise_conv_2d),
-    Case("depthwise_conv_2d_3x3", depthwise_conv_2d_3x3, count=100),
+    Case("depthwise_conv_2d_3x3", depthwise_conv_2d_3x3, count=60),
+    Case("depthwise_conv_2d_line", depthwise_conv_2d_line, count=60),
     Case("fully_connected", fully_connected),
     Case("fully_connected_lowest_weights", fully_connected_lowest_weights, count=60),
 )
