@@ -185,8 +185,8 @@ def instructions_3x3(node: Node, tiling: Tiling) -> int:
     batch, rows, columns, outputs = node.output.shape
     channels, twice = node.input(0).shape[3], across.stride == 2
     height, width = node.input(0).shape[1:3]
-    step, before_steps = (27, 31) if twice else (22, 33)
-    step_alone, before_alone = (15, 31) if twice else (13, 33)
+    step, before_steps = (27, 31) if twice else (22, 28)
+    step_alone, before_alone = (15, 31) if twice else (13, 30)
     if requantisation(node, "negated").form == "negated":
         step, step_alone = step + 14, step_alone + 9
     strips = -(-rows // tiling.strip_rows)
