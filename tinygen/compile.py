@@ -13,7 +13,8 @@ from tinygen.errors import UsageError
 from tinygen.ir import Reference
 from tinygen.kernels import Optimize, applicable
 from tinygen.lower import lower
-from tinygen.passes import drop_constant_channels, run_passes
+from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
+from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.plan import arrange
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
@@ -64,10 +65,19 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
             "Use letters, digits and underscores, starting with a letter."
         )
     name = options.name or c_identifier(model.graph.name)
-    leave_out = (drop_constant_channels,) if options.constant_channels is ConstantChannels.KEEP else ()
-    graph = run_passes(model.graph, options.reference, leave_out=leave_out)
+    graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
     rows = applicable(graph, board.target.features, options.reference, options.kernels)
     schedule, planned = arrange(graph, rows, options.optimize)
     program = lower(graph, schedule, planned, name, options.reference)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name)
     return Compiled(model, board, options, program, sources)
+
+
+def _left_out(board: Board, options: Options) -> tuple[Pass, ...]:
+    """The passes that the board gains nothing by, or that the user does not want."""
+    passes: list[Pass] = []
+    if not convolution_is_faster(board.target.features):
+        passes.append(convolve_single_channels)
+    if options.constant_channels is ConstantChannels.KEEP:
+        passes.append(drop_constant_channels)
+    return tuple(passes)

@@ -46,7 +46,6 @@ class Unit(Enum):
     ELEMENT = "element"
     PIXEL = "pixel"
     ROW = "row"
-    CHANNEL = "channel"
     TENSOR = "tensor"
 
 
@@ -70,10 +69,7 @@ class Access:
     """The order in which a kernel reads and writes, from which the planner derives what may share memory.
 
     Units are produced in ascending address order. For each, all reads of the input that only this unit and earlier
-    ones need are over before it is written. Where the unit is a channel, a call goes through the channels one after
-    the other, rows ascending in each: it reads of an input channel, in all rows of the call, before it goes on to the
-    next, and writes an output row of it only after the last read of the input rows of that channel which this and
-    earlier output rows need. `input_rows(node, operand, begin, end)` gives the rows of an operand that
+    ones need are over before it is written. `input_rows(node, operand, begin, end)` gives the rows of an operand that
     output rows begin..end-1 read. `elementwise` says that output element i reads no other element of an operand with
     the same number of elements than element i.
     """

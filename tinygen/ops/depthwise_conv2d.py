@@ -26,7 +26,7 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import depthwise_dsp, dsp, rules
+from tinygen.ops import depthwise_dsp, depthwise_taps, dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
 from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
@@ -151,13 +151,23 @@ class DepthwiseConv2D(Op):
     kernels = (
         Kernel(
             "depthwise_conv2d_s8__dsp_3x3",
-            access=Access(Unit.CHANNEL, input_rows),
+            access=Access(Unit.TENSOR, input_rows),
             params=depthwise_dsp.params_3x3,
             scratch_bytes=depthwise_dsp.scratch_bytes_3x3,
             switches=depthwise_dsp.switches_3x3,
             features=dsp.DSP,
-            constraints=(depthwise_dsp.three_by_three, depthwise_dsp.offsets_fit_3x3, dsp.two_roundings_fit),
+            constraints=(depthwise_dsp.three_by_three, depthwise_dsp.offsets_fit_3x3, depthwise_dsp.requantises),
             cost=depthwise_dsp.cost_3x3,
+        ),
+        Kernel(
+            "depthwise_conv2d_s8__dsp",
+            access=Access(Unit.TENSOR, input_rows),
+            params=depthwise_taps.params,
+            scratch_bytes=depthwise_taps.scratch_bytes,
+            switches=depthwise_taps.switches,
+            features=dsp.DSP,
+            constraints=(depthwise_taps.one_dilation, depthwise_dsp.requantises, depthwise_taps.offsets_fit),
+            cost=depthwise_taps.cost,
         ),
         Kernel(
             "depthwise_conv2d_s8__c",

@@ -8,12 +8,18 @@ from tinygen.ir import Graph, Reference
 from tinygen.passes.constant_channels import drop_constant_channels
 from tinygen.passes.edges import float_edges_outermost
 from tinygen.passes.fold import fold_constants
+from tinygen.passes.single_channel import convolve_single_channels
 
-__all__ = ["PASSES", "Pass", "drop_constant_channels", "fold_constants", "run_passes"]
+__all__ = ["PASSES", "Pass", "convolve_single_channels", "drop_constant_channels", "fold_constants", "run_passes"]
 
 Pass = Callable[[Graph, Reference], Graph]
 
-PASSES: tuple[Pass, ...] = (fold_constants, drop_constant_channels, float_edges_outermost)
+PASSES: tuple[Pass, ...] = (
+    fold_constants,
+    convolve_single_channels,
+    drop_constant_channels,
+    float_edges_outermost,
+)
 
 
 def run_passes(graph: Graph, reference: Reference, *, leave_out: tuple[Pass, ...] = ()) -> Graph:
