@@ -35,18 +35,19 @@ from tinygen.ops.filters import (
     one_channel_each,
     one_scale_or_one_a_channel,
 )
-from tinygen.ops.window import Window, batch_rows
+from tinygen.ops.window import NO_BORDER, Border, Window, batch_rows
 
 
 def windows(node: Node) -> tuple[Window, Window]:
     """The windows along height and width."""
     op = node.op
     assert isinstance(op, Conv2D)
+    border = op.border if isinstance(op, BorderedConv2D) else NO_BORDER
     _, height, width, _ = node.input(0).shape
     _, taps_h, taps_w, _ = node.input(1).shape
     return (
-        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding),
-        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding),
+        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding, border.down),
+        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding, border.across),
     )
 
 
@@ -262,6 +263,13 @@ class Conv2D(Op):
                 accumulator, channel_factors(node), Rounding.DOUBLE, output.zero_point, bounds, output.dtype
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BorderedConv2D(Conv2D):
+    """One that has taken over a PAD in front of it; made by a pass, never read from a file."""
+
+    border: Border = NO_BORDER
 
 
 def convolve(node: Node, data: Array, weights: Array) -> Array:
