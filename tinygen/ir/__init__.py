@@ -1,6 +1,6 @@
 """The frozen values that the pipeline's arrows pass: tensors, operators, kernels, graphs."""
 
-from tinygen.ir.changes import Reduction
+from tinygen.ir.changes import Fusion, Reduction
 from tinygen.ir.graph import Graph, Node
 from tinygen.ir.kernel import Access, Cost, CType, Float, Int8Array, Int32, Int32Array, Kernel, Params, Unit
 from tinygen.ir.op import Activation, Constraint, Op, Padding
@@ -16,6 +16,7 @@ __all__ = [
     "Cost",
     "DType",
     "Float",
+    "Fusion",
     "Graph",
     "Int8Array",
     "Int32",

@@ -9,6 +9,21 @@ from tinygen.ir.tensor import Array, Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Fusion:
+    """A tensor that is not computed, because the operator that made or read it became part of another one.
+
+    tensor    as the model file has it
+    op        name and `operator` index in the model file of the operator that is gone
+    into      index in the model file of the operator that does its work; its tensor is the next one compared
+    """
+
+    tensor: Tensor
+    op: str
+    operator: int
+    into: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Reduction:
     """A tensor of which only some channels (indices along the last axis) are computed.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tinygen.ir.changes import Reduction
+from tinygen.ir.changes import Fusion, Reduction
 from tinygen.ir.op import Op
 from tinygen.ir.tensor import Tensor
 
@@ -46,6 +46,7 @@ class Graph:
 
     variables   the state that outlives an inference
     reductions  tensors of which a pass left channels out, by index
+    fusions     tensors that passes left out, with an operator each
     """
 
     name: str
@@ -54,6 +55,7 @@ class Graph:
     outputs: tuple[Tensor, ...]
     variables: tuple[Tensor, ...] = ()
     reductions: Mapping[int, Reduction] = field(default_factory=dict)
+    fusions: tuple[Fusion, ...] = ()
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor once: inputs, then in order of first use."""

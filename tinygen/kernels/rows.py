@@ -37,7 +37,7 @@ class Row:
         pixel needs is; the others in the order of the size of what they write before.
         """
         access = self.kernel.access
-        order = (Unit.PIXEL, Unit.CHANNEL, Unit.ELEMENT, Unit.ROW, Unit.TENSOR)
+        order = (Unit.PIXEL, Unit.ELEMENT, Unit.ROW, Unit.TENSOR)
         return self.added_bytes, 0 if access.elementwise else 1 + order.index(access.unit)
 
 

@@ -36,10 +36,7 @@ from tinygen.ops.filters import (
     one_channel_each,
     one_scale_or_one_a_channel,
 )
-from tinygen.ops.window import batch_rows, filter_windows
-
-windows = filter_windows
-"""The windows along height and width."""
+from tinygen.ops.window import NO_BORDER, Border, batch_rows, filter_windows
 
 
 def filter_fits(node: Node) -> str | None:
@@ -84,7 +81,7 @@ def params(node: Node, reference: Reference) -> Conv2DParams:
     """What conv2d_s8__c is given."""
     op, data, weights, output = node.op, node.input(0), node.input(1), node.output
     assert isinstance(op, Conv2D) and weights.data is not None
-    down, across = windows(node)
+    down, across = filter_windows(node)
     multiplier, shift = multipliers_and_shifts(channel_factors(node))
     clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
     channels = output.shape[3]
@@ -124,7 +121,7 @@ def one_group(node: Node) -> str | None:
 
 def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
     """Rows of the input that output rows begin..end-1 read."""
-    return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
+    return batch_rows(filter_windows(node)[0], node.input(0).shape[1], begin, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +175,7 @@ class Conv2D(Op):
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
-        down, across = windows(node)
+        down, across = filter_windows(node)
         return ((node.input(0).shape[0], down.output, across.output, node.input(1).shape[0]),)
 
     def macs(self, node: Node) -> int:
@@ -202,9 +199,16 @@ class Conv2D(Op):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BorderedConv2D(Conv2D):
+    """One that has taken over a PAD in front of it; made by a pass, never read from a file."""
+
+    border: Border = NO_BORDER
+
+
 def convolve(node: Node, data: Array, weights: Array) -> Array:
     """int64 accumulators (batch, height, width, outputs) of data (NHWC) and weights (outputs, taps, taps, depth)."""
-    down, across = windows(node)
+    down, across = filter_windows(node)
     batch, height, width, channels = data.shape
     outputs, _, _, depth = weights.shape
     groups = channels // depth

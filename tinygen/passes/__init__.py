@@ -8,15 +8,28 @@ from tinygen.ir import Graph, Reference
 from tinygen.passes.constant_channels import drop_constant_channels
 from tinygen.passes.edges import float_edges_outermost
 from tinygen.passes.fold import fold_constants
+from tinygen.passes.fuse_clamp import fuse_clamp
+from tinygen.passes.fuse_padding import fuse_padding
 from tinygen.passes.single_channel import convolve_single_channels
 
-__all__ = ["PASSES", "Pass", "convolve_single_channels", "drop_constant_channels", "fold_constants", "run_passes"]
+__all__ = [
+    "PASSES",
+    "Pass",
+    "convolve_single_channels",
+    "drop_constant_channels",
+    "fold_constants",
+    "fuse_clamp",
+    "fuse_padding",
+    "run_passes",
+]
 
 Pass = Callable[[Graph, Reference], Graph]
 
 PASSES: tuple[Pass, ...] = (
     fold_constants,
     convolve_single_channels,
+    fuse_padding,
+    fuse_clamp,
     drop_constant_channels,
     float_edges_outermost,
 )

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from tinygen import fixedpoint
 from tinygen.ir import DType, Graph, Node, Op, Reference, Tensor
-from tinygen.ops import conv2d, depthwise_conv2d
 from tinygen.ops.add import Add
 from tinygen.ops.concatenation import Concatenation, axis_of
 from tinygen.ops.conv2d import Conv2D
@@ -34,7 +33,7 @@ from tinygen.ops.pool2d import AveragePool2D, MaxPool2D, Pool2D
 from tinygen.ops.reshape import Reshape
 from tinygen.ops.squeeze import Squeeze
 from tinygen.ops.sub import Sub
-from tinygen.ops.window import Window
+from tinygen.ops.window import Window, filter_windows
 
 Int64s = npt.NDArray[np.int64]
 Interval = tuple[Int64s, Int64s]
@@ -74,10 +73,9 @@ def tap_reach(window: Window, size: int) -> tuple[npt.NDArray[np.bool_], npt.NDA
 
 def filter_reach(node: Node) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """The same for the taps of a convolution's filter: two arrays (height, width)."""
-    module = conv2d if isinstance(node.op, Conv2D) else depthwise_conv2d
     _, height, width, _ = node.input(0).shape
     (in_rows, out_rows), (in_columns, out_columns) = (
-        tap_reach(window, size) for window, size in zip(module.windows(node), (height, width), strict=True)
+        tap_reach(window, size) for window, size in zip(filter_windows(node), (height, width), strict=True)
     )
     return in_rows[:, None] & in_columns[None, :], out_rows[:, None] | out_columns[None, :]
 

@@ -11,10 +11,11 @@ Json = dict[str, Any]
 
 
 def changes_json(graph: Graph) -> Json:
-    """Every tensor of which the C computes some channels only.
+    """Every tensor that the C does not compute, and every one of which it computes some channels only.
 
-    `kept`, `constants.channels` and `unused` are indices along the last axis of the tensor in the model file, and
-    together all of them; `constants.values` are what the constant channels hold for every input.
+    `operator` (that is gone) and `into` (that does its work) are indices of operators in the model file. `kept`,
+    `constants.channels` and `unused` are indices along the last axis of the tensor in the model file, and together all
+    of them; `constants.values` are what the constant channels hold for every input.
     """
     layers = producers(graph)
     return {
@@ -33,12 +34,29 @@ def changes_json(graph: Graph) -> Json:
                 "unused": list(reduction.unused),
             }
             for index, reduction in graph.reductions.items()
-        ]
+        ],
+        "fused_tensors": [
+            {
+                "tensor": fusion.tensor.index,
+                "name": fusion.tensor.name,
+                "op": fusion.op,
+                "operator": fusion.operator,
+                "into": fusion.into,
+            }
+            for fusion in graph.fusions
+        ],
     }
 
 
 def changes_rows(graph: Graph) -> list[tuple[str, str]]:
-    """One line of facts, or none where nothing was left out."""
+    """Lines of facts, or none where nothing was left out."""
+    rows = [
+        ("fused", f"{fusion.op}, operator {fusion.operator}, into operator {fusion.into}") for fusion in graph.fusions
+    ]
+    return [*rows, *_channel_rows(graph)]
+
+
+def _channel_rows(graph: Graph) -> list[tuple[str, str]]:
     if not graph.reductions:
         return []
     channels = {t.index: t.shape[-1] for node in graph.nodes for t in node.outputs if t.shape}
