@@ -37,7 +37,6 @@ from tinygen.ops.filters import (
 )
 from tinygen.ops.window import batch_rows, filter_windows
 
-
 windows = filter_windows
 """The windows along height and width."""
 
