@@ -35,12 +35,11 @@ from tinygen.ops.filters import (
     one_channel_each,
     one_scale_or_one_a_channel,
 )
-from tinygen.ops.window import Window, batch_rows, filter_windows
+from tinygen.ops.window import batch_rows, filter_windows
 
 
-def windows(node: Node) -> tuple[Window, Window]:
-    """The windows along height and width."""
-    return filter_windows(node)
+windows = filter_windows
+"""The windows along height and width."""
 
 
 def filter_fits(node: Node) -> str | None:

@@ -389,7 +389,7 @@ def _tile_instructions(layer: Layer, pixels: int) -> int:
 
 def _gather_instructions(node: Node, patch: Patch) -> float:
     """To extend what three pixels read, and to call what multiplies it; less than three take about as long."""
-    _, taps_h, taps_w, channels = node.input(1).shape
+    _, taps_h, taps_w, _ = node.input(1).shape
     if taps_h * taps_w == 1:
         return 12 * patch.words + 9 * patch.rest + 34
     inside = patch.slices * (10.5 * patch.words + 9 * patch.rest + 10) + 80
