@@ -25,6 +25,9 @@ MOST_STAGED = 512
 LONGEST_STRAIGHT = 16
 """Groups of 4 products that code computes one after the other, 68 bytes each; longer sums take a loop."""
 
+ANY_LENGTH = (0, LONGEST_STRAIGHT)
+"""For `straight_and_loop`: a loop whose first turn begins in the middle."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:
@@ -288,11 +291,20 @@ def straight_and_loop(groups: int) -> tuple[int, int]:
 
 
 def switches(node: Node, reference: Reference) -> Mapping[str, str]:
-    """The structure of the code; see the templates for what the words mean."""
+    """The structure of conv2d_s8__dsp; see the templates for what the words mean."""
+    return _switches(node, straight_and_loop(layer_of(node).patch.groups))
+
+
+def loop_switches(node: Node, reference: Reference) -> Mapping[str, str]:
+    """The structure of conv2d_s8__dsp_loop."""
+    return _switches(node, ANY_LENGTH)
+
+
+def _switches(node: Node, unroll: tuple[int, int]) -> dict[str, str]:
     layer = layer_of(node)
     _, taps_h, taps_w, _ = node.input(1).shape
     patch = layer.patch
-    first, loop = straight_and_loop(patch.groups)
+    first, loop = unroll
     whole_patch = "window" if taps_h * taps_w > 1 else "pixel"
     by_words = f"r{patch.rest}" if whole_patch == "pixel" else f"{patch.words}r{patch.rest}"
     return {
@@ -339,7 +351,17 @@ def scratch_bytes(node: Node) -> int:
 
 
 def cost(node: Node, reference: Reference) -> Cost:
-    """From the code's structure, checked against counts on a Cortex-M4: within 3 % on layers of more than one pixel."""
+    """Of conv2d_s8__dsp."""
+    return _cost(node, straight_and_loop(layer_of(node).patch.groups))
+
+
+def loop_cost(node: Node, reference: Reference) -> Cost:
+    """Of conv2d_s8__dsp_loop."""
+    return _cost(node, ANY_LENGTH)
+
+
+def _cost(node: Node, unroll: tuple[int, int]) -> Cost:
+    """From the code's structure, checked against counts on a Cortex-M4: within 4 % on layers of more than one pixel."""
     layer = layer_of(node)
     batch, height, width, outputs = node.output.shape
     window = node.input(1).shape[1] * node.input(1).shape[2] > 1
@@ -347,44 +369,42 @@ def cost(node: Node, reference: Reference) -> Cost:
     threes, rest = divmod(columns, PIXELS)
     gather = _gather_instructions(node, layer.patch)
     pairs = (outputs + 1) // 2
-    instructions = threes * (pairs * _tile_instructions(layer, PIXELS) + gather)
+    instructions = threes * (pairs * _tile_instructions(layer, PIXELS, unroll) + gather)
     if rest:
-        instructions += pairs * _tile_instructions(layer, rest) + gather
+        instructions += pairs * _tile_instructions(layer, rest, _tail_copies(*unroll)) + gather
     return Cost(
         instructions=round(rows * instructions + 100),
         constant_bytes=stream(node).nbytes,
-        code_bytes=_code_bytes(node, layer),
+        code_bytes=_code_bytes(node, layer, unroll),
     )
 
 
 def _tail_copies(first: int, loop: int) -> tuple[int, int]:
     """What the template makes of `straight_and_loop` where only one or two pixels are left."""
     small = next((count for count in (4, 3, 2) if loop % count == 0), 1)
-    begin = first if loop == 0 and first <= 4 else 1 + (first - 1) % small
+    begin = first if loop == 0 and first <= 4 else 1 + (first - 1) % small if first else 0
     return begin, small if loop or first > begin else 0
 
 
-def _code_bytes(node: Node, layer: Layer) -> int:
-    first, loop = straight_and_loop(layer.patch.groups)
-    requantise = 0 if layer.fit else 80
-    size = 150 + 68 * (first + loop) + requantise
+def _code_bytes(node: Node, layer: Layer, unroll: tuple[int, int]) -> int:
+    requantise = (0 if layer.fit else 80) + (0 if unroll[0] else 40)
+    size = 150 + 68 * sum(unroll) + requantise
     if node.output.shape[2] % PIXELS:
-        size += 210 + 80 * sum(_tail_copies(first, loop)) + requantise
+        size += 210 + 80 * sum(_tail_copies(*unroll)) + requantise
     if node.input(1).shape[1] * node.input(1).shape[2] == 1:
         return size + 400
     return size + 1350 + (160 if layer.patch.rest else 0)
 
 
-def _tile_instructions(layer: Layer, pixels: int) -> int:
+def _tile_instructions(layer: Layer, pixels: int, unroll: tuple[int, int]) -> int:
     """Of two outputs of one to three pixels."""
     groups = layer.patch.groups
-    first, loop = straight_and_loop(groups)
-    if pixels < PIXELS:
-        first, loop = _tail_copies(first, loop)
-    turns = (groups - first) // loop if loop else 0
+    first, loop = unroll
+    turns = -(-(groups - first) // loop) if loop else 0
+    begin = 0 if first else 2 * pixels - 1
     multiply = {1: 8, 2: 12, 3: 17}[pixels] + (0 if layer.shared else 2)
     requantise = 7 if layer.fit else 14
-    return groups * multiply + 3 * turns + requantise * pixels + 6
+    return groups * multiply + begin + 3 * turns + requantise * pixels + 6
 
 
 def _gather_instructions(node: Node, patch: Patch) -> float:
