@@ -157,6 +157,16 @@ class Conv2D(Op):
             cost=conv2d_dsp.cost,
         ),
         Kernel(
+            "conv2d_s8__dsp_loop",
+            access=Access(Unit.PIXEL, input_rows),
+            params=conv2d_dsp.params,
+            scratch_bytes=conv2d_dsp.scratch_bytes,
+            switches=conv2d_dsp.loop_switches,
+            features=dsp.DSP,
+            constraints=(one_group, conv2d_dsp.requantises),
+            cost=conv2d_dsp.loop_cost,
+        ),
+        Kernel(
             "conv2d_s8__dsp_winograd",
             access=Access(Unit.ROW, input_rows),
             params=conv2d_winograd.params,
