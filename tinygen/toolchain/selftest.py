@@ -50,8 +50,8 @@ def build_selftest(
 
 def selftest_sources(board: Board, toolchain: Toolchain, platform: Platform) -> tuple[str, ...]:
     """The files of `firmware/` that make a board's self-test."""
-    simulated = platform is Platform.SELF_TEST_SIM
-    console = ("console_simcall.c",) if simulated else console_sources(board.console.uart)
+    driver, *others = console_sources(board.console.uart)
+    console = ("console_simcall.c" if platform is Platform.SELF_TEST_SIM else driver, *others)
     start = (*start_sources(board, toolchain, platform), *early_sources(board))
     return (*start, "selftest.c", *counter_sources(board), *console)
 
