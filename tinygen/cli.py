@@ -9,16 +9,17 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from tinygen import emulate, toolchain
 from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
+from tinygen.attempts import measure_code
 from tinygen.boards import Board, board_names, load_board
-from tinygen.compile import Compiled, Options, compile_model
-from tinygen.errors import TinygenError, ToolError, UsageError
+from tinygen.budgets import Resource
+from tinygen.compile import Compiled, compile_model
+from tinygen.errors import TinygenError, UsageError
 from tinygen.export import (
     MANIFEST,
     Bundle,
@@ -30,12 +31,12 @@ from tinygen.export import (
     write_folder,
 )
 from tinygen.export.render import file_name
-from tinygen.fit import check_fit, check_fit_together, check_vectors, fit_problem
+from tinygen.fit import check_vectors
 from tinygen.ir import Reference
-from tinygen.kernels import Optimize
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
 from tinygen.report import tables
+from tinygen.report.choice import choice_json, choice_rows
 from tinygen.report.demo import EXAMPLES, demo_summary
 from tinygen.report.manifest import (
     board_json,
@@ -50,7 +51,8 @@ from tinygen.report.manifest import (
 from tinygen.report.profile import profile_json, profile_summary
 from tinygen.report.progress import progress
 from tinygen.resources import resource_path
-from tinygen.tflite import ModelFile, read
+from tinygen.settings import check_instructions, choose_all, choose_model, choose_one, settle
+from tinygen.tflite import read
 from tinygen.validate import interpreters, port
 from tinygen.validate.in_renode import validate_in_renode
 from tinygen.validate.profile import profile
@@ -69,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0: good; 1: model, numbers or a budget are wrong; 2: usage or a missing tool."""
     options = parser(COMMANDS).parse_args(arguments)
     try:
+        settle(options)
         code: int = options.command(options)
         return code
     except TinygenError as error:
@@ -84,37 +87,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build(options: argparse.Namespace) -> int:
     """`tinygen build`"""
-    models = _compile_all(options)
+    choice = choose_all(options)
+    choice.check()
+    models, sizes = choice.taken.models, choice.taken.sizes
+    options.optimize = choice.taken.optimize.value
     board = models[0].board
     kind = ProjectKind(options.export) if options.export else default_kind(board)
     inputs = DEFAULT_VECTORS if options.self_test is None else options.self_test
     check_count(inputs)
-    for model in models:  # before anything of the model's size is computed
-        check_fit(model, model.program.weights_bytes, max_ram_bytes=options.max_ram, max_flash_bytes=options.max_flash)
+    for model in models:
         check_vectors(model, inputs)
-    sizes = [_measure(compiled) for compiled in models]
     selftests = [selftest_sources(model, make_vectors(model, inputs)) for model in models]
     bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs)
-    check_fit_together(
-        models,
-        [s.code_bytes + s.weights_bytes if s else m.program.weights_bytes for m, s in zip(models, sizes, strict=True)],
-        bundle.arena_bytes,
-        max_ram_bytes=options.max_ram,
-        max_flash_bytes=options.max_flash,
-    )
     files: dict[str, str | bytes] = {**export_project(kind, bundle), **_renode_files(bundle, options.renode_platform)}
     if options.self_test is not None:
         files |= _selftest_firmware(bundle)
-    manifest = project_manifest(bundle, kind, sizes, files)
+    manifest = {
+        **project_manifest(bundle, kind, sizes, files),
+        **choice_json(choice, options.budgets, options.sources),
+    }
     folder = options.output or f"{bundle.name}_{file_name(board.name)}"
     write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
     if options.json:
         _print_json(manifest)
     else:
-        check = shlex.join(["tinygen", "validate", options.models[0], "--board", options.board])
-        commands = [("next", next_command(kind, bundle, folder)), ("and", check)]
+        check = ["tinygen", "validate", options.models[0], "--board", options.board]
+        check += [] if choice.taken is choice.attempts[0] else ["--optimize", options.optimize]
+        commands = [("next", next_command(kind, bundle, folder)), ("and", shlex.join(check))]
         label = kind.value if options.export or kind is ProjectKind.PLATFORMIO else f"{kind.value} {NO_PLATFORMIO}"
-        _console().print(tables.build_summary(bundle, sizes, folder, label, commands))
+        _console().print(tables.build_summary(bundle, sizes, folder, label, commands, choice_rows(choice)))
     return 0
 
 
@@ -156,15 +157,17 @@ def validate_command(options: argparse.Namespace) -> int:
             saved = load_run(Path(options.replay))
             _check_replay(options, saved)
             model = read(saved.model, name=saved.settings["name"])
-            compiled = _compile_model(model, options, Reference(saved.settings["reference"]))
-            check_fit(compiled, compiled.program.weights_bytes)
+            choice = choose_model(model, options, Reference(saved.settings["reference"]))
+            choice.check(Resource.INSTRUCTIONS)
+            compiled = choice.compiled
             comparison = validate(
                 compiled, emulator=options.emulator, inputs=saved.inputs, expected=saved.expected, progress=show
             )
             reproduce = _command(options, compiled, ["--replay", options.replay])
         else:
-            compiled = _compile(options)
-            check_fit(compiled, compiled.program.weights_bytes)
+            choice = choose_one(options)
+            choice.check(Resource.INSTRUCTIONS)
+            compiled = choice.compiled
             inputs, seed = _inputs(options)
             if options.emulator == RENODE:
                 files = {f"{compiled.board.name}.repl": renode.platform_text(compiled.board)}
@@ -177,22 +180,26 @@ def validate_command(options: argparse.Namespace) -> int:
     if options.save_run:
         _save(comparison, Path(options.save_run))
     if options.json:
-        _print_json(comparison_json(comparison))
+        _print_json({**comparison_json(comparison), **choice_json(choice, options.budgets, options.sources)})
     else:
-        _console().print(tables.comparison_summary(comparison, reproduce))
+        _console().print(tables.comparison_summary(comparison, reproduce, choice_rows(choice)))
+    if comparison.equal:
+        choice.check()
+        check_instructions(options, compiled, comparison.instructions_max)
     return 0 if comparison.equal else 1
 
 
 def profile_command(options: argparse.Namespace) -> int:
     """`tinygen profile`"""
-    compiled = _compile(options)
-    check_fit(compiled, compiled.program.weights_bytes)
+    choice = choose_one(options)
+    choice.check(Resource.INSTRUCTIONS)
     with progress(Console(stderr=True)) as show:
-        measured = profile(compiled, emulator=options.emulator, progress=show)
+        measured = profile(choice.compiled, emulator=options.emulator, progress=show)
     if options.json:
-        _print_json(profile_json(measured))
+        _print_json({**profile_json(measured), **choice_json(choice, options.budgets, options.sources)})
     else:
-        _console().print(profile_summary(measured))
+        _console().print(profile_summary(measured, choice_rows(choice)))
+    choice.check()
     return 0
 
 
@@ -201,19 +208,25 @@ def inspect(options: argparse.Namespace) -> int:
     if options.kernel and not options.board:
         raise UsageError("inspect: --kernel chooses for a board; give --board too.")
     model = read(options.model)
-    compiled = _compile_model(model, options, Reference(options.reference)) if options.board else None
+    choice = choose_model(model, options, Reference(options.reference)) if options.board else None
     if options.json:
-        _print_json(inspect_json(compiled) if compiled else graph_json(model))
-        return 0 if compiled is None or fit_problem(compiled) is None else 1
+        if choice is None:
+            _print_json(graph_json(model))
+            return 0
+        _print_json(
+            {**inspect_json(choice.compiled, choice.problem), **choice_json(choice, options.budgets, options.sources)}
+        )
+        return 1 if choice.problem else 0
     console = _console()
     console.print(tables.model_summary(model))
     console.print(tables.graph_table(model.graph))
-    if compiled:
-        names = {t.index: f"{t.describe()} {t.name}" for t in compiled.program.graph.tensors()}
-        console.print(tables.layer_table(compiled.program))
-        console.print(memory_picture(compiled.program.plan, names), markup=False, soft_wrap=True)
-        check_fit(compiled, compiled.program.weights_bytes)
-        console.print(tables.fit_summary(compiled))
+    if choice:
+        program = choice.compiled.program
+        names = {t.index: f"{t.describe()} {t.name}" for t in program.graph.tensors()}
+        console.print(tables.layer_table(program))
+        console.print(memory_picture(program.plan, names), markup=False, soft_wrap=True)
+        choice.check()
+        console.print(tables.fit_summary(choice.compiled, choice_rows(choice)))
     return 0
 
 
@@ -221,7 +234,7 @@ def demo(options: argparse.Namespace) -> int:
     """`tinygen demo`"""
     model = read(resource_path("examples") / options.name / f"{options.name}.tflite")
     compiled = compile_model(model, load_board(options.board))
-    size = _measure(compiled)
+    size = measure_code(compiled)
     with progress(Console(stderr=True)) as show:
         comparison = validate(compiled, inputs=DEMO_INPUTS, progress=show)
     _console().print(demo_summary(EXAMPLES[options.name], compiled, size, comparison))
@@ -264,7 +277,7 @@ def _validate_port(options: argparse.Namespace) -> int:
     """The board itself runs the self-test; its lines come over a serial port."""
     if options.replay or options.save_run:
         raise UsageError("validate: --port reads what the board tells; it goes with neither --replay nor --save-run.")
-    compiled = _compile(options)
+    compiled = choose_one(options).compiled
     name, layers = options.name or compiled.program.name, len(compiled.program.graph.nodes)
     with progress(Console(stderr=True)) as show:
         result = port.read_port(
@@ -279,31 +292,6 @@ def _validate_port(options: argparse.Namespace) -> int:
     else:
         _console().print("\n".join(result.lines))
     return 0 if result.passed else 1
-
-
-def _compile_all(options: argparse.Namespace) -> list[Compiled]:
-    """The models of `build`, each with its --name where names are given."""
-    names: list[str | None] = list(options.name or [None] * len(options.models))
-    if len(names) != len(options.models):
-        raise UsageError(
-            f"--name was given {len(names)} times for {len(options.models)} models. Give it once for each model, in "
-            "their order, or leave it out: then the files' names count."
-        )
-    board, chosen = load_board(options.board), _options(options, Reference(options.reference))
-    if chosen.kernels and len(names) > 1:
-        raise UsageError("--kernel speaks of one model's layers. Build the models one by one, or leave it out.")
-    return [
-        compile_model(read(path), board, replace(chosen, name=name))
-        for path, name in zip(options.models, names, strict=True)
-    ]
-
-
-def _options(options: argparse.Namespace, reference: Reference) -> Options:
-    kernels: dict[int, str] = {}
-    for layer, name in options.kernel or ():
-        if kernels.setdefault(layer, name) != name:
-            raise UsageError(f"--kernel names two kernels for layer {layer}: {kernels[layer]} and {name}.")
-    return Options(reference=reference, optimize=Optimize(options.optimize), kernels=kernels)
 
 
 def _inputs(options: argparse.Namespace) -> tuple[int | Path, int]:
@@ -326,28 +314,6 @@ def _check_replay(options: argparse.Namespace, saved: SavedRun) -> None:
         raise UsageError(f"validate: the saved run follows {wanted}, not {options.reference}; leave --reference out.")
 
 
-def _compile(options: argparse.Namespace) -> Compiled:
-    if options.model is None:
-        raise UsageError("validate: a model is missing. Give a .tflite file, or --replay FILE.")
-    return _compile_model(read(options.model), options, Reference(options.reference))
-
-
-def _compile_model(model: ModelFile, options: argparse.Namespace, reference: Reference) -> Compiled:
-    return compile_model(model, load_board(options.board), _options(options, reference))
-
-
-def _measure(compiled: Compiled) -> toolchain.CodeSize | None:
-    """Sizes by the compiler, or None where there is none, or nothing to read what it makes."""
-    if toolchain.elf_reader_version() is None:
-        return None
-    try:
-        found = toolchain.find_toolchain(compiled.board.target)
-    except ToolError:
-        return None
-    sources = compiled.sources
-    return toolchain.measure(sources.files, sources.name, compiled.board.target, found)
-
-
 def _save(comparison: Comparison, path: Path) -> None:
     compiled = comparison.compiled
     settings = {"name": compiled.program.graph.name, "reference": compiled.options.reference.value}
@@ -358,7 +324,7 @@ def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[s
     """The command that repeats this validation."""
     words = ["tinygen", "validate", *([options.model] if options.model else []), "--board", options.board]
     words += ["--emulator", options.emulator, "--reference", compiled.options.reference.value]
-    words += ["--optimize", options.optimize]
+    words += ["--optimize", compiled.options.optimize.value]
     words += [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
     words += inputs
     return shlex.join(words)

@@ -11,7 +11,6 @@ from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.emulate import SelfTest
 from tinygen.export import Bundle, ProjectKind
-from tinygen.fit import fit_problem
 from tinygen.ir import Constraint, Op, Tensor
 from tinygen.program import Layer, Program
 from tinygen.tflite import ModelFile
@@ -54,9 +53,9 @@ def kernels_named(compiled: Compiled) -> dict[str, str]:
     return {str(layer): name for layer, name in sorted(compiled.options.kernels.items())}
 
 
-def inspect_json(compiled: Compiled) -> Json:
-    """What `inspect --board --json` prints: the manifest that a build would have, and whether the model fits."""
-    problem, board = fit_problem(compiled), compiled.board
+def inspect_json(compiled: Compiled, problem: str | None) -> Json:
+    """What `inspect --board --json` prints: the manifest that a build would have, and why it does not fit, or null."""
+    board = compiled.board
     return {
         **build_manifest(compiled, None),
         "fits": problem is None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -57,8 +58,8 @@ def profile_json(profile: Profile) -> dict[str, Any]:
     }
 
 
-def profile_summary(profile: Profile) -> RenderableType:
-    """What `profile` prints: a line a layer, then the totals."""
+def profile_summary(profile: Profile, choice: Sequence[tuple[str, str]] = ()) -> RenderableType:
+    """What `profile` prints: a line a layer, then the totals; `choice` says why another --optimize was taken."""
     compiled, program, size = profile.compiled, profile.compiled.program, profile.size
     estimated = profile.cycles_estimate is not None
     numbers = ("layer", "MACs", "instructions", "per MAC", "share", "cycles, est.")
@@ -84,6 +85,7 @@ def profile_summary(profile: Profile) -> RenderableType:
     rows = [
         ("model", f"{program.graph.name}: {len(program.layers)} layers, {program.graph.macs:,} MACs"),
         ("board", f"{compiled.board.name} in {profile.emulator}, built by {profile.toolchain}"),
+        *choice,
         ("instructions", _count(profile.instructions) + (f", {per_mac:.2f} a MAC" if per_mac is not None else "")),
         *([("cycles", f"{_count(profile.cycles_estimate)}, {CYCLE_MODEL}")] if estimated else []),
         ("arena", f"{program.plan.arena_bytes:,} bytes (lower bound {program.plan.lower_bound_bytes:,})"),

@@ -44,11 +44,19 @@ def kilobytes(size_bytes: int | None) -> str:
 
 
 def build_summary(
-    bundle: Bundle, sizes: Sequence[CodeSize | None], folder: str, export: str, commands: Sequence[tuple[str, str]]
+    bundle: Bundle,
+    sizes: Sequence[CodeSize | None],
+    folder: str,
+    export: str,
+    commands: Sequence[tuple[str, str]],
+    choice: Sequence[tuple[str, str]] = (),
 ) -> RenderableType:
-    """What `build` prints when it is done; `commands` are what to type next, each with a word of what for."""
+    """What `build` prints when it is done.
+
+    `commands` are what to type next, each with a word of what for; `choice` says why another --optimize was taken.
+    """
     board = bundle.board
-    rows = [("board", f"{board.name} ({board.title}), {board.target.name}")]
+    rows = [("board", f"{board.name} ({board.title}), {board.target.name}"), *choice]
     for model, size in zip(bundle.models, sizes, strict=True):
         rows += _model_rows(model, size)
     ram = bundle.arena_bytes + board.stack_bytes
@@ -84,8 +92,8 @@ def _share(used: int, all_bytes: int) -> str:
     return f"{used:,} of {all_bytes:,} bytes, {100 * used / all_bytes:.0f} %"
 
 
-def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
-    """What `validate` prints when it is done; `command` reproduces it."""
+def comparison_summary(comparison: Comparison, command: str, choice: Sequence[tuple[str, str]] = ()) -> RenderableType:
+    """What `validate` prints when it is done; `command` repeats it, `choice` says why another --optimize was taken."""
     totals, compiled = comparison.totals, comparison.compiled
     low, high = comparison.instructions_min, comparison.instructions_max
     count = "not counted by this emulator" if low is None else f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -93,6 +101,7 @@ def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
         ("model", _headline(compiled.program)),
         ("board", f"{compiled.board.name} in {comparison.emulator}, built by {comparison.toolchain}"),
         ("reference", compiled.options.reference.value),
+        *choice,
         (
             "compared",
             f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values",
@@ -134,13 +143,14 @@ def model_summary(model: ModelFile) -> RenderableType:
     return facts(rows)
 
 
-def fit_summary(compiled: Compiled) -> RenderableType:
-    """That it fits, and what remains."""
+def fit_summary(compiled: Compiled, choice: Sequence[tuple[str, str]] = ()) -> RenderableType:
+    """That it fits, and what remains; `choice` says why another --optimize was taken."""
     board, program = compiled.board, compiled.program
     ram = program.plan.arena_bytes + board.stack_bytes
     rows = [
         ("RAM", f"arena and stack take {ram:,} of {board.ram_bytes:,} bytes of {board.name}"),
         ("flash", f"weights take {program.weights_bytes:,} of {board.flash_bytes:,} bytes"),
+        *choice,
     ]
     return facts(rows)
 
