@@ -138,6 +138,9 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     )
     command.add_argument("model", metavar="MODEL", help="an int8 .tflite file")
     command.add_argument("--board", help="also show kernels, memory map and what fits")
+    command.add_argument(
+        "--ways-out", action="store_true", help="plan smaller variants of the model, even where it fits as it is"
+    )
     command.set_defaults(command=run["inspect"], board_required=False)
 
     for name, text in (

@@ -15,7 +15,7 @@ from tinygen.boards import Board
 from tinygen.budgets import NO_BUDGETS, Budgets, Resource
 from tinygen.compile import Compiled, Options, compile_model
 from tinygen.errors import DoesNotFitError, ToolError
-from tinygen.fit import Miss, find_misses, flash_needed, hint, instructions_miss
+from tinygen.fit import Miss, explain, find_misses, flash_needed, hint, instructions_miss
 from tinygen.kernels import Optimize
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize
@@ -92,10 +92,9 @@ class Choice:
         if self.taken.fits:
             return None
         place = f"{first.models[0].model.label}: " if len(first.models) == 1 else ""
-        sentences = " ".join(dict.fromkeys(miss.sentence for miss in first.misses))
         others = "; ".join(_needs(attempt) for attempt in self.attempts[1:])
         tried = f"No other --optimize fits either: {others}. " if others else ""
-        return f"{place}{sentences} {tried}{hint(first.models[0].board)}"
+        return f"{place}{explain(first.misses)} {tried}{hint(first.models[0].board)}"
 
     def check(self, *ignored: Resource) -> None:
         """Raise DoesNotFitError when nothing fits, unless all that the first attempt misses is ignored."""

@@ -50,6 +50,7 @@ from tinygen.report.manifest import (
 )
 from tinygen.report.profile import profile_json, profile_summary
 from tinygen.report.progress import progress
+from tinygen.report.ways import ways_json, ways_table
 from tinygen.resources import resource_path
 from tinygen.settings import check_instructions, choose_all, choose_model, choose_one, settle
 from tinygen.tflite import read
@@ -59,6 +60,7 @@ from tinygen.validate.profile import profile
 from tinygen.validate.run import Comparison, validate
 from tinygen.validate.saved import SavedRun, load_run, save_run
 from tinygen.validate.vectors import check_count, make_vectors, selftest_sources
+from tinygen.ways_out import find_ways_out
 
 INTERRUPTED = 130
 DEMO_INPUTS = 4
@@ -205,6 +207,8 @@ def profile_command(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     """`tinygen inspect`"""
+    if options.ways_out and not options.board:
+        raise UsageError("inspect: --ways-out plans for a board; give --board too.")
     if options.kernel and not options.board:
         raise UsageError("inspect: --kernel chooses for a board; give --board too.")
     model = read(options.model)
@@ -213,8 +217,13 @@ def inspect(options: argparse.Namespace) -> int:
         if choice is None:
             _print_json(graph_json(model))
             return 0
+        ways = find_ways_out(choice, options.budgets) if choice.problem or options.ways_out else None
         _print_json(
-            {**inspect_json(choice.compiled, choice.problem), **choice_json(choice, options.budgets, options.sources)}
+            {
+                **inspect_json(choice.compiled, choice.problem),
+                **choice_json(choice, options.budgets, options.sources),
+                "ways_out": None if ways is None else ways_json(ways),
+            }
         )
         return 1 if choice.problem else 0
     console = _console()
@@ -225,6 +234,8 @@ def inspect(options: argparse.Namespace) -> int:
         names = {t.index: f"{t.describe()} {t.name}" for t in program.graph.tensors()}
         console.print(tables.layer_table(program))
         console.print(memory_picture(program.plan, names), markup=False, soft_wrap=True)
+        if choice.problem or options.ways_out:
+            console.print(ways_table(find_ways_out(choice, options.budgets)))
         choice.check()
         console.print(tables.fit_summary(choice.compiled, choice_rows(choice)))
     return 0

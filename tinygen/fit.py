@@ -25,9 +25,11 @@ class Miss:
     said: str  # `the arena needs 12,384 bytes, --max-ram allows 8,000`
     blame: str  # `The layers that set the peak: ...`
 
-    @property
-    def sentence(self) -> str:
-        return f"{self.said}. {self.blame}".rstrip()
+
+def explain(misses: Sequence[Miss]) -> str:
+    """What is exceeded, in sentences, then the layers to blame, each once."""
+    said = "; ".join(miss.said for miss in misses)
+    return " ".join([f"{said}.", *dict.fromkeys(miss.blame for miss in misses if miss.blame)])
 
 
 def peak_layers(program: Program) -> tuple[tuple[int, int], ...]:
@@ -65,8 +67,7 @@ def check_fit(compiled: Compiled) -> None:
     """Raise DoesNotFitError when arena and stack exceed the RAM of the board, or the weights alone its flash."""
     misses = find_misses([compiled], [None], compiled.program.plan.arena_bytes)
     if misses:
-        text = " ".join(dict.fromkeys(miss.sentence for miss in misses))
-        raise DoesNotFitError(f"{compiled.model.label}: {text} {hint(compiled.board)}")
+        raise DoesNotFitError(f"{compiled.model.label}: {explain(misses)} {hint(compiled.board)}")
 
 
 def flash_needed(model: Compiled, size: CodeSize | None) -> int:
@@ -118,13 +119,13 @@ def _misses(model: Compiled, size: CodeSize | None, budgets: Budgets, models: Se
         misses.append(Miss(Resource.RAM, arena, budget.most, said, peak))
     if arena + board.stack_bytes > board.ram_bytes:
         said = (
-            f"{place}does not fit the RAM of board {board.name}: needs {arena + board.stack_bytes:,} bytes "
+            f"{place}it does not fit the RAM of board {board.name}: needs {arena + board.stack_bytes:,} bytes "
             f"(arena {arena:,}, stack {board.stack_bytes:,}), has {board.ram_bytes:,}"
         )
         misses.append(Miss(Resource.RAM, arena + board.stack_bytes, board.ram_bytes, said, peak))
     for has, who in _flash_limits(board, budgets):
         if flash > has:
-            said = f"{place}needs {flash:,} bytes of flash, {who} {has:,}"
+            said = f"{place}it needs {flash:,} bytes of flash, {who} {has:,}"
             misses.append(Miss(Resource.FLASH, flash, has, said, heaviest))
     if (budget := budgets.stack) and stack is not None and stack > budget.most:
         said = f"{place}one inference needs {stack:,} bytes of stack, {budget.said} allows {budget.most:,}"

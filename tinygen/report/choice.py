@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygen.attempts import Attempt, Choice
 from tinygen.budgets import Budgets, Resource
+from tinygen.fit import explain
 
 Json = dict[str, Any]
 
@@ -38,7 +39,7 @@ def _attempt_json(attempt: Attempt) -> Json:
         "stack_bytes": attempt.stack_bytes,
         "instructions": attempt.instructions,
         "missed": [
-            {"resource": miss.resource.value, "needs": miss.needs, "has": miss.has, "problem": miss.sentence}
+            {"resource": miss.resource.value, "needs": miss.needs, "has": miss.has, "problem": explain([miss])}
             for miss in attempt.misses
         ],
     }
