@@ -19,7 +19,7 @@ ORDER = (
     ("tflite", "passes", "kernels"),
     ("plan",),
     ("program",),
-    ("lower",),
+    ("lower", "ledger"),
     ("emit",),
     ("compile",),
     ("export",),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tinygen.ir import Tensor
 from tinygen.report.manifest import kernels_named, layer_json
-from tinygen.report.tables import facts, kilobytes, plain_table
+from tinygen.report.tables import facts, plain_table, stack_text
 from tinygen.validate.profile import LayerCost, Profile
 from tinygen.version import VERSION
 
@@ -42,6 +42,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
         "weights_bytes": size.weights_bytes,
         "code_bytes": size.code_bytes,
         "stack_bytes": profile.stack_bytes,
+        "stack_bound_bytes": size.stack_bytes,
         "layers": [
             {
                 **layer_json(program, layer),
@@ -93,7 +94,7 @@ def profile_summary(profile: Profile, choice: Sequence[tuple[str, str]] = ()) ->
             "flash",
             f"{size.weights_bytes + size.code_bytes:,} bytes: weights {size.weights_bytes:,}, code {size.code_bytes:,}",
         ),
-        ("stack", kilobytes(profile.stack_bytes)),
+        ("stack", stack_text(profile.stack_bytes, size.stack_bytes)),
         *(("note", note) for note in (*compiled.model.notes, *profile.notes)),
     ]
     return Group(table, Text(""), facts(rows))

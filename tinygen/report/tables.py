@@ -13,10 +13,12 @@ from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.export import Bundle
 from tinygen.ir import Graph, Kernel, Op, Tensor
+from tinygen.ledger import ledger
 from tinygen.program import Program
 from tinygen.report.manifest import rule_sentence
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
+from tinygen.validate.arena import PaintDifference
 from tinygen.validate.run import Comparison
 
 
@@ -81,11 +83,23 @@ def _model_rows(model: Compiled, size: CodeSize | None) -> list[tuple[str, str]]
     code = kilobytes(size.code_bytes) if size else "unknown: no compiler found, or no pyelftools; see `tinygen doctor`"
     return [
         ("model", _headline(model.program)),
-        ("arena", f"{plan.arena_bytes:,} bytes (lower bound {plan.lower_bound_bytes:,})"),
+        ("arena", f"{plan.arena_bytes:,} bytes (lower bound {plan.lower_bound_bytes:,}): {_arena_text(model.program)}"),
         ("weights", kilobytes(model.program.weights_bytes)),
         ("code", code),
-        ("stack", kilobytes(size.stack_bytes if size else None)),
+        ("stack", f"{size.stack_bytes:,} bytes at most" if size and size.stack_bytes is not None else "-"),
     ]
+
+
+def _arena_text(program: Program) -> str:
+    """What the arena's bytes are for, as far as there are any."""
+    book = ledger(program)
+    parts = {
+        "activations": book.activation_bytes,
+        "scratch": book.scratch_bytes,
+        "state": book.state_bytes,
+        "unused": book.unused_bytes,
+    }
+    return ", ".join(f"{what} {count:,}" for what, count in parts.items() if count) or "empty"
 
 
 def _share(used: int, all_bytes: int) -> str:
@@ -107,11 +121,13 @@ def comparison_summary(comparison: Comparison, command: str, choice: Sequence[tu
             f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values",
         ),
         ("instructions", count),
-        ("arena", kilobytes(compiled.program.plan.arena_bytes)),
-        ("stack", kilobytes(comparison.stack_bytes)),
+        ("arena", _proved_arena(comparison)),
+        ("stack", stack_text(comparison.stack_bytes, comparison.stack_bound_bytes)),
         *(("note", note) for note in (*compiled.model.notes, *comparison.notes)),
     ]
     difference = comparison.first_difference
+    if difference is None and comparison.arena and comparison.arena.difference:
+        return Group(facts(rows), *_paint_verdict(comparison.arena.difference), Text(f"reproduce: {command}"))
     if difference is None:
         verdict = Text("equal: every value of every layer is the reference's", style="bold green")
         return Group(facts(rows), verdict)
@@ -124,6 +140,30 @@ def comparison_summary(comparison: Comparison, command: str, choice: Sequence[tu
         f"{difference.tensor!r}, element [{where}]: reference {difference.expected!r}, firmware {difference.found!r}"
     )
     return Group(facts(rows), verdict, first, Text(f"reproduce: {command}"))
+
+
+def _proved_arena(comparison: Comparison) -> str:
+    """The arena's bytes, and what running it between guards and in two paints came to."""
+    text = kilobytes(comparison.compiled.program.plan.arena_bytes)
+    if comparison.arena is None or not comparison.arena.holds:
+        return text
+    return f"{text}; nothing is written beside it, nothing depends on what it held before"
+
+
+def _paint_verdict(difference: PaintDifference) -> tuple[Text, Text]:
+    """What is wrong where equal inputs gave different results."""
+    return (
+        Text("different: a result depends on what the arena held before the inference", style="bold red"),
+        Text(
+            f"first: inference {difference.inference}, layer {difference.layer} ({difference.op}), tensor "
+            f"{difference.tensor!r}, row {difference.row}"
+        ),
+    )
+
+
+def stack_text(measured_bytes: int | None, bound_bytes: int | None) -> str:
+    """What one inference used of its stack, and the most it may use by the compiler's report."""
+    return kilobytes(measured_bytes) + ("" if bound_bytes is None else f", at most {bound_bytes:,}")
 
 
 def _headline(program: Program) -> str:

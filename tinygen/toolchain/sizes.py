@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygen.resources import resource_path
-from tinygen.targets import Family, Target
+from tinygen.targets import Target
 from tinygen.toolchain.elf import ALLOC, WRITE, open_elf
 from tinygen.toolchain.find import Toolchain
 from tinygen.toolchain.firmware import write_sources
-from tinygen.toolchain.options import compile_options, generated_options
+from tinygen.toolchain.options import compile_options, generated_options, stack_options
 from tinygen.toolchain.run import call_all
-from tinygen.toolchain.stack import frames_from_section, frames_from_su, worst_stack
-
-ASSEMBLY_PUSH_BYTES = 8
-"""What the assembly in a helper pushes, of which the compiler knows nothing; such helpers call no function."""
+from tinygen.toolchain.stack import stack_bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +29,6 @@ class CodeSize:
 
 def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Toolchain) -> CodeSize:
     """Compiles the generated C as users do (release, -O2) and reads the objects."""
-    zig = toolchain.family is Family.ZIG
-    # GCC writes frame sizes to a file; clang puts them into the object, where zig's cache cannot lose them.
-    stack = "-fstack-size-section" if zig else "-fstack-usage"
     includes = ("-I", ".", "-idirafter", str(resource_path("firmware") / "include"))
     base = (*toolchain.command, *compile_options(target, toolchain), *generated_options(toolchain), *includes, "-c")
     with tempfile.TemporaryDirectory(prefix="tinygen-size-") as folder:
@@ -42,17 +36,14 @@ def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Tool
         write_sources(files, name, directory)
         call_all(
             [
-                (*base, stack, f"{name}.c", "-o", f"{name}.o"),
+                (*base, *stack_options(toolchain), f"{name}.c", "-o", f"{name}.o"),
                 (*base, f"{name}_weights.c", "-o", f"{name}_weights.o"),
             ],
             directory,
         )
         code_bytes, code_writable = section_bytes(directory / f"{name}.o")
         weights_bytes, weights_writable = section_bytes(directory / f"{name}_weights.o")
-        frames = frames_from_section(directory / f"{name}.o") if zig else frames_from_su(directory / f"{name}.su")
-        stack_bytes = worst_stack(directory / f"{name}.o", f"{name}_run", frames, directory / f"{name}_weights.o")
-    if stack_bytes is not None and any('"push {' in text for text in files.values()):
-        stack_bytes += ASSEMBLY_PUSH_BYTES
+        stack_bytes = stack_bound(directory, name, toolchain)
     return CodeSize(code_bytes, weights_bytes, stack_bytes, code_writable + weights_writable)
 
 

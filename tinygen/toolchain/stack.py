@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygen.targets import Family
 from tinygen.toolchain.elf import ALLOC, EXECUTE, open_elf
+from tinygen.toolchain.find import Toolchain
 
 # Functions that generated C may call but does not contain. Their frames are the library's business; this bound holds
 # for ours and for libgcc's integer helpers on every target here (soft 64-bit division being the deepest).
@@ -21,6 +23,9 @@ _RUNTIME = re.compile(r"mem(cpy|set|move|cmp)|__\w+")
 # Linkers' and compilers' labels that are no calls.
 _IGNORED = re.compile(r"\$.*|\.L.*|_GLOBAL_OFFSET_TABLE_|__aeabi_unwind_cpp_pr[012]|")
 
+
+ASSEMBLY_PUSH_BYTES = 8
+"""What the assembly in a helper pushes, of which the compiler knows nothing; such helpers call no function."""
 
 _CLONE_NUMBER = re.compile(r"\.\d+$")
 
@@ -31,6 +36,21 @@ class Frame:
 
     stack_bytes: int
     bounded: bool
+
+
+def stack_bound(directory: Path, name: str, toolchain: Toolchain) -> int | None:
+    """The most stack of one inference in bytes, below its caller's; None where the calls cannot all be known.
+
+    `directory` holds NAME.c and the objects of it and of NAME_weights.c, compiled with `stack_options`.
+    """
+    code, constants = directory / f"{name}.o", directory / f"{name}_weights.o"
+    zig = toolchain.family is Family.ZIG
+    frames = frames_from_section(code) if zig else frames_from_su(directory / f"{name}.su")
+    deepest = worst_stack(code, f"{name}_run", frames, constants)
+    if deepest is None:
+        return None
+    pushes = '"push {' in (directory / f"{name}.c").read_text(encoding="utf-8")
+    return deepest + (ASSEMBLY_PUSH_BYTES if pushes else 0)
 
 
 def frames_from_su(path: Path) -> dict[str, Frame]:
