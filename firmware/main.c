@@ -20,7 +20,7 @@ typedef struct {
     uint8_t after[GUARD_BYTES];
 } guarded_arena_t;
 
-static guarded_arena_t memory __attribute__((aligned(16)));
+static guarded_arena_t memory __attribute__((aligned(16))) TINYGEN_ARENA_SECTION;
 
 #if defined(__has_feature) /* clang's way to say it; GCC defines the macro itself */
 #if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
@@ -238,6 +238,9 @@ int main(void)
     static uint32_t input_bytes[TINYGEN_MAX_TENSORS];
     static uint32_t output_bytes[TINYGEN_MAX_TENSORS];
     uint32_t head[3];
+#if !defined(TINYGEN_HOST)
+    tinygen_fill_memories();
+#endif
     io_open();
     read_words(head, 3);
     if (head[0] != STREAM_MAGIC) {

@@ -48,6 +48,12 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         choices=[r.value for r in Reference],
         help="the Python interpreter that defines the right answer (default: litert)",
     )
+    compiling.add_argument(
+        "--arena-memory", metavar="NAME", help="the memory of the board that takes the arena (default: its first RAM)"
+    )
+    compiling.add_argument(
+        "--weights-memory", metavar="NAME", help="a memory for the constants that are read most often, as many as fit"
+    )
     file = compiling.add_mutually_exclusive_group()
     file.add_argument("--config", metavar="FILE", help=f"settings and budgets (default: {FILE_NAME} beside the model)")
     file.add_argument("--no-config", action="store_true", help=f"leave {FILE_NAME} beside the model unread")

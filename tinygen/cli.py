@@ -209,8 +209,8 @@ def inspect(options: argparse.Namespace) -> int:
     """`tinygen inspect`"""
     if options.ways_out and not options.board:
         raise UsageError("inspect: --ways-out plans for a board; give --board too.")
-    if options.kernel and not options.board:
-        raise UsageError("inspect: --kernel chooses for a board; give --board too.")
+    if (options.kernel or options.arena_memory or options.weights_memory) and not options.board:
+        raise UsageError("inspect: --kernel, --arena-memory and --weights-memory choose for a board; give --board too.")
     model = read(options.model)
     choice = choose_model(model, options, Reference(options.reference)) if options.board else None
     if options.json:
@@ -337,6 +337,8 @@ def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[s
     words += ["--emulator", options.emulator, "--reference", compiled.options.reference.value]
     words += ["--optimize", compiled.options.optimize.value]
     words += [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
+    words += ["--arena-memory", options.arena_memory] if options.arena_memory else []
+    words += ["--weights-memory", options.weights_memory] if options.weights_memory else []
     words += inputs
     return shlex.join(words)
 

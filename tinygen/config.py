@@ -5,6 +5,8 @@ optimize = "balanced"
 reference = "litert"
 name = "kws"
 export = "platformio"
+arena_memory = "dtcm"
+weights_memory = "dtcm"
 
 [budgets]
 max_ram = "12K"
@@ -187,6 +189,8 @@ _KEYS: dict[str, _Check] = {
     "reference": _one_of(Reference),
     "name": _string,
     "export": _one_of(ProjectKind),
+    "arena_memory": _string,
+    "weights_memory": _string,
 }
 _BUDGET_KEYS: dict[str, _Check] = {
     Resource.RAM.value: _bytes,

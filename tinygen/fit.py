@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinygen.boards import Board
+from tinygen.boards import Board, MemoryKind
 from tinygen.budgets import NO_BUDGETS, Budget, Budgets, Resource
 from tinygen.compile import Compiled
 from tinygen.errors import DoesNotFitError
@@ -72,7 +72,10 @@ def check_fit(compiled: Compiled) -> None:
 
 def flash_needed(model: Compiled, size: CodeSize | None) -> int:
     """Bytes of weights and code, or of weights alone where no compiler could tell the code's size."""
-    return model.program.weights_bytes if size is None else size.code_bytes + size.weights_bytes
+    needed = model.program.weights_bytes if size is None else size.code_bytes + size.weights_bytes
+    chosen = model.placement.weights
+    is_other_flash = chosen is not None and chosen.kind is MemoryKind.FLASH and chosen != model.board.flash
+    return needed - (model.placement.constant_bytes if is_other_flash else 0)
 
 
 def check_vectors(compiled: Compiled, inferences: int) -> None:
@@ -117,7 +120,15 @@ def _misses(model: Compiled, size: CodeSize | None, budgets: Budgets, models: Se
     if (budget := budgets.ram) and arena > budget.most:
         said = f"{place}the arena needs {arena:,} bytes, {budget.said} allows {budget.most:,}"
         misses.append(Miss(Resource.RAM, arena, budget.most, said, peak))
-    if arena + board.stack_bytes > board.ram_bytes:
+    elsewhere = model.placement.arena
+    if elsewhere is not None and elsewhere != board.ram:
+        if arena > elsewhere.size_bytes:
+            said = (
+                f"{place}the arena does not fit the {elsewhere.name} of board {board.name}: needs {arena:,} bytes, has "
+                f"{elsewhere.size_bytes:,}"
+            )
+            misses.append(Miss(Resource.RAM, arena, elsewhere.size_bytes, said, peak))
+    elif arena + board.stack_bytes > board.ram_bytes:
         said = (
             f"{place}it does not fit the RAM of board {board.name}: needs {arena + board.stack_bytes:,} bytes "
             f"(arena {arena:,}, stack {board.stack_bytes:,}), has {board.ram_bytes:,}"
@@ -143,7 +154,15 @@ def _misses_together(
     if (budget := budgets.ram) and arena_bytes > budget.most:
         said = f"{several}the arenas need {arena_bytes:,} bytes ({arenas}), {budget.said} allows {budget.most:,}"
         misses.append(Miss(Resource.RAM, arena_bytes, budget.most, said, shared))
-    if arena_bytes + board.stack_bytes > board.ram_bytes:
+    elsewhere = models[0].placement.arena
+    if elsewhere is not None and elsewhere != board.ram:
+        if arena_bytes > elsewhere.size_bytes:
+            said = (
+                f"{several}the arenas do not fit the {elsewhere.name} of board {board.name} together: they need "
+                f"{arena_bytes:,} bytes (arenas {arenas}), it has {elsewhere.size_bytes:,}"
+            )
+            misses.append(Miss(Resource.RAM, arena_bytes, elsewhere.size_bytes, said, shared))
+    elif arena_bytes + board.stack_bytes > board.ram_bytes:
         said = (
             f"{several}they do not fit the RAM of board {board.name} together: they need "
             f"{arena_bytes + board.stack_bytes:,} bytes (arenas {arenas}; stack {board.stack_bytes:,}), it has "

@@ -23,7 +23,8 @@ DEFAULTS: Mapping[str, str] = {"optimize": Optimize.BALANCED.value, "reference":
 NOT_COUNTING = ("host", "renode")
 """Emulators that run the code, but do not count the board's instructions."""
 
-_KEYS = ("board", "optimize", "reference", "export", *(resource.value for resource in Resource))
+_MEMORIES = ("arena_memory", "weights_memory")
+_KEYS = ("board", "optimize", "reference", "export", *_MEMORIES, *(resource.value for resource in Resource))
 
 
 def settle(options: argparse.Namespace) -> None:
@@ -77,6 +78,8 @@ def choose_all(options: argparse.Namespace) -> Choice:
     board, reference = load_board(options.board), Reference(options.reference)
     if options.kernel and len(names) > 1:
         raise UsageError("--kernel speaks of one model's layers. Build the models one by one, or leave it out.")
+    if options.weights_memory and len(names) > 1:
+        raise UsageError("--weights-memory fills a memory with one model's constants. Build the models one by one.")
     models = [
         (read(path), _options(options, reference, name)) for path, name in zip(options.models, names, strict=True)
     ]
@@ -89,7 +92,14 @@ def _options(options: argparse.Namespace, reference: Reference, name: str | None
     for layer, name in options.kernel or ():
         if kernels.setdefault(layer, name) != name:
             raise UsageError(f"--kernel names two kernels for layer {layer}: {kernels[layer]} and {name}.")
-    return Options(reference=reference, optimize=Optimize(options.optimize), name=name, kernels=kernels)
+    return Options(
+        reference=reference,
+        optimize=Optimize(options.optimize),
+        name=name,
+        kernels=kernels,
+        arena_memory=options.arena_memory,
+        weights_memory=options.weights_memory,
+    )
 
 
 def choose_one(options: argparse.Namespace) -> Choice:

@@ -19,7 +19,7 @@ ORDER = (
     ("tflite", "passes", "kernels"),
     ("plan",),
     ("program",),
-    ("lower", "ledger"),
+    ("lower", "ledger", "placement"),
     ("emit",),
     ("compile",),
     ("export",),

@@ -105,7 +105,10 @@ def test_without_any_board_the_message_says_both_ways(model: Path, capsys: pytes
         ("[budgets]\nmax_arm = 1", "the key budgets.max_arm is unknown. Did you mean 'max_ram'?"),
         ("max_ram = 1", "put it under [budgets]"),
         ("[budgets]\nboard = 'pico'", "Put it before [budgets]"),
-        ("wholly = 1", "Known keys here: board, optimize, reference, name, export, budgets."),
+        (
+            "wholly = 1",
+            "Known keys here: board, optimize, reference, name, export, arena_memory,",
+        ),
         ("board = 3", "board is 3; text in quotes is expected"),
         ("name = ''", "name is ''; text in quotes is expected"),
         ("optimize = 'fast'", "optimize is 'fast'; one of balanced, speed, ram, flash is expected"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tinygen.emit.environment import environment, support_text
 from tinygen.ledger import ledger
+from tinygen.placement import NOWHERE, Placement
 from tinygen.program import KernelInstance, Layer, Program
 from tinygen.version import VERSION
 
@@ -20,8 +21,8 @@ class Sources:
     files: Mapping[str, str]
 
 
-def emit(program: Program, *, model_sha256: str, target: str) -> Sources:
-    """Print a program. The same program gives the same bytes."""
+def emit(program: Program, *, model_sha256: str, target: str, placement: Placement = NOWHERE) -> Sources:
+    """Print a program. The same program in the same place gives the same bytes."""
     kernels = [_kernel_text(instance) for instance in program.instances]
     values = {
         "program": program,
@@ -32,6 +33,7 @@ def emit(program: Program, *, model_sha256: str, target: str) -> Sources:
         "target": target,
         "kernels": kernels,
         "ledger": ledger(program),
+        "placement": placement,
         "reaches": [(layer.index, _reach(program, layer)) for layer in program.layers],
         "support": support_text("\n".join(kernels)),
     }

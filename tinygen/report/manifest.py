@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
 
-from tinygen.boards import Board
+from tinygen.boards import Board, MemoryKind
 from tinygen.compile import Compiled
 from tinygen.emulate import SelfTest
 from tinygen.export import Bundle, ProjectKind
@@ -41,6 +41,7 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "arena_bytes": program.plan.arena_bytes,
         "lower_bound_bytes": program.plan.lower_bound_bytes,
         "ledger": ledger_json(program, size),
+        "placement": placement_json(compiled),
         "weights_bytes": program.weights_bytes,
         "code_bytes": size.code_bytes if size else None,
         "flash_bytes": size.code_bytes + size.weights_bytes if size else None,
@@ -67,6 +68,18 @@ def ledger_json(program: Program, size: CodeSize | None) -> Json:
         "stack_bytes": size.stack_bytes if size else None,
         "constant_bytes": book.constant_bytes,
         "code_bytes": size.code_bytes if size else None,
+    }
+
+
+def placement_json(compiled: Compiled) -> Json:
+    """The memories of arena and constants, by their names in the board's description."""
+    place, board = compiled.placement, compiled.board
+    return {
+        "arena_memory": (place.arena or board.ram).name,
+        "weights_memory": (board.window(MemoryKind.CONSTANTS) or board.flash).name,
+        "fast_weights_memory": place.weights.name if place.weights else None,
+        "fast_weights_bytes": place.constant_bytes,
+        "fast_weights": sorted(place.constants),
     }
 
 

@@ -61,11 +61,7 @@ def build_summary(
     rows = [("board", f"{board.name} ({board.title}), {board.target.name}"), *choice]
     for model, size in zip(bundle.models, sizes, strict=True):
         rows += _model_rows(model, size)
-    ram = bundle.arena_bytes + board.stack_bytes
-    arenas = "arena" if len(bundle.models) == 1 else "shared arena" if bundle.shared_arena else "arenas"
-    rows.append(
-        ("RAM", f"{_share(ram, board.ram_bytes)}: {arenas} {bundle.arena_bytes:,}, stack {board.stack_bytes:,}")
-    )
+    rows += _ram_rows(bundle)
     known = [size for size in sizes if size is not None]
     flash = sum(size.code_bytes + size.weights_bytes for size in known)
     if len(known) == len(sizes):
@@ -76,6 +72,30 @@ def build_summary(
     rows.append(("project", f"{folder}: {export}"))
     rows += commands
     return facts(rows)
+
+
+def _ram_rows(bundle: Bundle) -> list[tuple[str, str]]:
+    """A line a memory that holds anything at run time."""
+    board, place = bundle.board, bundle.models[0].placement
+    arenas = "arena" if len(bundle.models) == 1 else "shared arena" if bundle.shared_arena else "arenas"
+    used: dict[str, list[tuple[str, int]]] = {board.ram.name: []}
+    used.setdefault((place.arena or board.ram).name, []).append((arenas, bundle.arena_bytes))
+    used[board.ram.name].append(("stack", board.stack_bytes))
+    if place.weights:
+        used.setdefault(place.weights.name, []).append(("constants", place.constant_bytes))
+    sizes = {memory.name: memory.size_bytes for memory in board.memories}
+    rows = [
+        (
+            "RAM" if name == board.ram.name else name,
+            f"{_share(sum(count for _, count in parts), sizes[name])}: "
+            + ", ".join(f"{what} {count:,}" for what, count in parts),
+        )
+        for name, parts in used.items()
+    ]
+    sections = [section for section in (place.arena_section, place.weights_section) if section]
+    if sections:
+        rows.append(("linker", f"your linker script decides what {' and '.join(sections)} mean: docs/memories.md"))
+    return rows
 
 
 def _model_rows(model: Compiled, size: CodeSize | None) -> list[tuple[str, str]]:

@@ -113,11 +113,18 @@ def write_sources(
         (directory / file_name).write_text(text, encoding="utf-8", newline="\n")
 
 
+def arena_section(name: str) -> tuple[str, ...]:
+    """Where the arena lies, as lines of C: what the model's header says, if it says anything."""
+    macro = f"{name.upper()}_ARENA_SECTION"
+    return (f"#ifndef {macro}", f"#define {macro}", "#endif", f"#define TINYGEN_ARENA_SECTION {macro}")
+
+
 def _write_model_header(files: Mapping[str, str], name: str, directory: Path) -> None:
     """The one file through which the generic self-test knows its model."""
     lines = [
         f'#include "{name}.h"',
         f"#define TINYGEN_ARENA_BYTES {name.upper()}_ARENA_BYTES",
+        *arena_section(name),
         f"#define TINYGEN_RUN {name}_run",
         f"#define TINYGEN_INPUT {name}_input",
         f"#define TINYGEN_OUTPUT {name}_output",

@@ -16,6 +16,8 @@ from tinygen.toolchain.options import compile_options, generated_options, stack_
 from tinygen.toolchain.run import call_all
 from tinygen.toolchain.stack import stack_bound
 
+COPIED = ".data.tinygen."
+
 
 @dataclass(frozen=True, slots=True)
 class CodeSize:
@@ -48,13 +50,16 @@ def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Tool
 
 
 def section_bytes(path: Path) -> tuple[int, int]:
-    """Allocated bytes of an object: read-only ones (code, constants) and writable ones."""
+    """Allocated bytes of an object: read-only ones (code, constants) and writable ones.
+
+    Constants that `tinygen.placement` puts into RAM are read-only ones: flash holds them, start-up copies them.
+    """
     fixed = writable = 0
     with open_elf(path) as elf:
         for section in elf.iter_sections():
             if not section["sh_flags"] & ALLOC or section["sh_type"] == "SHT_ARM_EXIDX":
                 continue
-            if section["sh_flags"] & WRITE:
+            if section["sh_flags"] & WRITE and not section.name.startswith(COPIED):
                 writable += section["sh_size"]
             else:
                 fixed += section["sh_size"]
