@@ -19,6 +19,7 @@ Command = Callable[[argparse.Namespace], int]
 
 DEFAULT_INPUTS = 16
 MOST_INPUTS = 10_000
+DEFAULT_PORT_SECONDS = 60.0
 RENODE = "renode"
 
 
@@ -47,6 +48,11 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--reference",
         choices=[r.value for r in Reference],
         help="the Python interpreter that defines the right answer (default: litert)",
+    )
+    compiling.add_argument(
+        "--keep-constant-channels",
+        action="store_true",
+        help="compute channels that hold one value for every input, which are otherwise left out",
     )
     compiling.add_argument(
         "--arena-memory", metavar="NAME", help="the memory of the board that takes the arena (default: its first RAM)"
@@ -123,7 +129,10 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     command.add_argument("--name", help="with --port: the --name that the model was built with")
     command.add_argument("--port", metavar="PORT", help="read a real board's self-test from this serial port instead")
     command.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="how long to wait at the port (default: 60)"
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"how long to wait at the --port (default: {DEFAULT_PORT_SECONDS:g})",
     )
     command.set_defaults(command=run["validate"])
 

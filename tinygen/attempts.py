@@ -19,6 +19,7 @@ from tinygen.fit import Miss, explain, find_misses, flash_needed, hint, instruct
 from tinygen.kernels import Optimize
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize
+from tinygen.toolchain.elf import INSTALL
 from tinygen.validate.profile import count_instructions, profile
 
 MOST_CODE_BYTES = 128 * 1024
@@ -199,14 +200,14 @@ def _check_measured(board: Board, budgets: Budgets, sizes: Sequence[CodeSize | N
     try:
         toolchain.find_toolchain(board.target)
         if toolchain.elf_reader_version() is None:
-            reason = "pyelftools, which measures it, is not installed: pip install pyelftools."
+            reason = f"pyelftools, which measures it, is not installed: {INSTALL}; see `tinygen doctor`."
         else:
             reason = "the calls in it cannot all be known."
     except ToolError as error:
         reason = str(error)
     raise ToolError(
-        f"{' and '.join(unknown)} cannot be checked: the size of the code or of its stack is unknown; {reason} "
-        "Nothing was written."
+        f"{' and '.join(unknown)} cannot be checked: it is of weights and code, or of the code's stack, and nothing "
+        f"here tells them. {reason} Nothing was written."
     )
 
 

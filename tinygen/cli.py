@@ -14,15 +14,16 @@ from pathlib import Path
 from rich.console import Console
 
 from tinygen import emulate, toolchain
-from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
+from tinygen.arguments import DEFAULT_INPUTS, DEFAULT_PORT_SECONDS, RENODE, Command, parser
 from tinygen.attempts import measure_code
 from tinygen.boards import Board, board_names, load_board
 from tinygen.budgets import Resource
-from tinygen.compile import Compiled, compile_model
-from tinygen.errors import TinygenError, UsageError
+from tinygen.compile import Compiled, Options, compile_model
+from tinygen.errors import MismatchError, TinygenError, UsageError
 from tinygen.export import (
     MANIFEST,
     Bundle,
+    Edited,
     ProjectKind,
     default_kind,
     export_project,
@@ -109,16 +110,30 @@ def build(options: argparse.Namespace) -> int:
         **choice_json(choice, options.budgets, options.sources),
     }
     folder = options.output or f"{bundle.name}_{file_name(board.name)}"
-    write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
+    edited = write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
+    _tell_of_edits(folder, edited)
     if options.json:
         _print_json(manifest)
     else:
-        check = ["tinygen", "validate", options.models[0], "--board", options.board]
-        check += [] if choice.taken is choice.attempts[0] else ["--optimize", options.optimize]
-        commands = [("next", next_command(kind, bundle, folder)), ("and", shlex.join(check))]
+        commands = [("next", next_command(kind, bundle, folder))]
+        commands += [("and", _validate_command(options, model)) for model in options.models]
         label = kind.value if options.export or kind is ProjectKind.PLATFORMIO else f"{kind.value} {NO_PLATFORMIO}"
-        _console().print(tables.build_summary(bundle, sizes, folder, label, commands, choice_rows(choice)))
+        console = _console()
+        console.print(tables.build_summary(bundle, sizes, folder, label, choice_rows(choice)))
+        for word, command in commands:
+            console.print(f"{word:8} {command}", soft_wrap=True)  # whole, whatever the width, to be copied
     return 0
+
+
+def _tell_of_edits(folder: str, edited: Edited) -> None:
+    """Warnings on standard error: which files of the user's making the build left, and which it wrote anew."""
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if edited.kept:
+        text = "kept as you changed them; delete one and build again to have tinygen's own"
+        console.print(f"warning: {folder}: {text}: {', '.join(edited.kept)}", style="yellow", soft_wrap=True)
+    if edited.replaced:
+        text = "your changes are gone, for these files are made from the model and the board"
+        console.print(f"warning: {folder}: {text}: {', '.join(edited.replaced)}", style="yellow", soft_wrap=True)
 
 
 def _renode_files(bundle: Bundle, platform: str | None) -> dict[str, str]:
@@ -154,6 +169,8 @@ def validate_command(options: argparse.Namespace) -> int:
         raise UsageError("validate: --replay compares values, which Renode does not show; choose another --emulator.")
     if options.name:
         raise UsageError("validate: --name says whose lines to read at --port; without a port it means nothing.")
+    if options.timeout is not None:
+        raise UsageError("validate: --timeout says how long to wait at --port; without a port it means nothing.")
     with progress(Console(stderr=True)) as show:
         if options.replay:
             saved = load_run(Path(options.replay))
@@ -233,6 +250,8 @@ def inspect(options: argparse.Namespace) -> int:
         program = choice.compiled.program
         names = {t.index: f"{t.describe()} {t.name}" for t in program.graph.tensors()}
         console.print(tables.layer_table(program))
+        if program.graph.reductions:
+            console.print(tables.reduction_table(program.graph))
         console.print(memory_picture(program.plan, names), markup=False, soft_wrap=True)
         if choice.problem or options.ways_out:
             console.print(ways_table(find_ways_out(choice, options.budgets)))
@@ -286,13 +305,16 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _validate_port(options: argparse.Namespace) -> int:
     """The board itself runs the self-test; its lines come over a serial port."""
-    if options.replay or options.save_run:
-        raise UsageError("validate: --port reads what the board tells; it goes with neither --replay nor --save-run.")
+    _check_port_options(options)
     compiled = choose_one(options).compiled
     name, layers = options.name or compiled.program.name, len(compiled.program.graph.nodes)
     with progress(Console(stderr=True)) as show:
         result = port.read_port(
-            options.port, name, baud=compiled.board.console.baud, timeout_s=options.timeout, progress=show
+            options.port,
+            name,
+            baud=compiled.board.console.baud,
+            timeout_s=options.timeout or DEFAULT_PORT_SECONDS,
+            progress=show,
         )
     if result.layers not in (None, layers):
         raise UsageError(
@@ -302,7 +324,27 @@ def _validate_port(options: argparse.Namespace) -> int:
         _print_json(selftest_json(name, options.board, result))
     else:
         _console().print("\n".join(result.lines))
+    if result.contradicts_itself:
+        raise MismatchError(
+            f"{options.port}: the last line says PASS, but something differed before it. Did the board restart in "
+            "between? Run it again."
+        )
     return 0 if result.passed else 1
+
+
+def _check_port_options(options: argparse.Namespace) -> None:
+    """What is of an emulated run is refused beside a port, instead of ignored."""
+    given = {
+        "--replay": options.replay,
+        "--save-run": options.save_run,
+        "--inputs": options.inputs is not None,
+        "--seed": options.seed is not None,
+        "--renode": options.renode,
+        "--emulator": options.emulator != "auto",
+    }
+    refused = [option for option, is_given in given.items() if is_given]
+    if refused:
+        raise UsageError(f"validate: --port reads what the board tells; leave {' and '.join(refused)} out.")
 
 
 def _inputs(options: argparse.Namespace) -> tuple[int | Path, int]:
@@ -331,15 +373,28 @@ def _save(comparison: Comparison, path: Path) -> None:
     save_run(path, SavedRun(compiled.model.data, settings, comparison.inputs, comparison.expected))
 
 
+def _validate_command(options: argparse.Namespace, model: str) -> str:
+    """The command that validates what was just built."""
+    words = ["tinygen", "validate", model, "--board", options.board]
+    default = Options()
+    words += ["--reference", options.reference] if options.reference != default.reference.value else []
+    words += ["--optimize", options.optimize] if options.optimize != default.optimize.value else []
+    return shlex.join([*words, *_choices(options)])
+
+
+def _choices(options: argparse.Namespace) -> list[str]:
+    """The options that change the code besides --optimize, as they were given."""
+    words = [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
+    words += ["--keep-constant-channels"] if options.keep_constant_channels else []
+    words += ["--arena-memory", options.arena_memory] if options.arena_memory else []
+    return words + (["--weights-memory", options.weights_memory] if options.weights_memory else [])
+
+
 def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[str]) -> str:
     """The command that repeats this validation."""
     words = ["tinygen", "validate", *([options.model] if options.model else []), "--board", options.board]
     words += ["--emulator", options.emulator, "--reference", compiled.options.reference.value]
-    words += ["--optimize", compiled.options.optimize.value]
-    words += [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
-    words += ["--arena-memory", options.arena_memory] if options.arena_memory else []
-    words += ["--weights-memory", options.weights_memory] if options.weights_memory else []
-    words += inputs
+    words += ["--optimize", compiled.options.optimize.value, *_choices(options), *inputs]
     return shlex.join(words)
 
 

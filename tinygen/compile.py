@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from tinygen.boards import Board
 from tinygen.emit import Sources, c_identifier, emit
@@ -12,11 +13,19 @@ from tinygen.errors import UsageError
 from tinygen.ir import Reference
 from tinygen.kernels import Optimize, applicable
 from tinygen.lower import lower
-from tinygen.passes import run_passes
+from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
+from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.placement import NOWHERE, Placement, place
 from tinygen.plan import arrange
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
+
+
+class ConstantChannels(Enum):
+    """What becomes of channels that are proved to hold one value for every input."""
+
+    DROP = "drop"
+    KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Options:
     optimize: Optimize = Optimize.BALANCED
     name: str | None = None
     kernels: Mapping[int, str] = field(default_factory=dict)
+    constant_channels: ConstantChannels = ConstantChannels.DROP
     arena_memory: str | None = None
     weights_memory: str | None = None
 
@@ -61,10 +71,20 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
             "Use letters, digits and underscores, starting with a letter."
         )
     name = options.name or c_identifier(model.graph.name)
-    graph = run_passes(model.graph, options.reference)
+    graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
     rows = applicable(graph, board.target.features, options.reference, options.kernels)
     schedule, planned = arrange(graph, rows, options.optimize)
     program = lower(graph, schedule, planned, name, options.reference)
     placement = place(program, board, options.arena_memory, options.weights_memory)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name, placement=placement)
     return Compiled(model, board, options, program, sources, placement)
+
+
+def _left_out(board: Board, options: Options) -> tuple[Pass, ...]:
+    """The passes that the board gains nothing by, or that the user does not want."""
+    passes: list[Pass] = []
+    if not convolution_is_faster(board.target.features):
+        passes.append(convolve_single_channels)
+    if options.constant_channels is ConstantChannels.KEEP:
+        passes.append(drop_constant_channels)
+    return tuple(passes)

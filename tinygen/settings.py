@@ -9,7 +9,7 @@ from pathlib import Path
 from tinygen.attempts import Choice, Measure, choose
 from tinygen.boards import load_board
 from tinygen.budgets import Budget, Budgets, Resource
-from tinygen.compile import Compiled, Options
+from tinygen.compile import Compiled, ConstantChannels, Options
 from tinygen.config import EMPTY, FILE_NAME, Config, find_config, read_config
 from tinygen.errors import DoesNotFitError, UsageError
 from tinygen.ir import Reference
@@ -97,6 +97,7 @@ def _options(options: argparse.Namespace, reference: Reference, name: str | None
         optimize=Optimize(options.optimize),
         name=name,
         kernels=kernels,
+        constant_channels=ConstantChannels.KEEP if options.keep_constant_channels else ConstantChannels.DROP,
         arena_memory=options.arena_memory,
         weights_memory=options.weights_memory,
     )

@@ -166,9 +166,16 @@ def test_where_the_plan_is_higher_than_reckoned_the_layers_that_raise_it_get_the
 def test_balanced_counts_what_the_budget_leaves_besides_the_calls_of_layers() -> None:
     constants = sum(t.size_bytes for n in GRAPH.nodes for t in n.inputs if t is not None and t.is_constant)
     assert flash_budget(GRAPH) == constants * 11 // 10 + 24_000 - 3 * 150
-    rows = conv_rows(GRAPH, ("fast", 100, 20_000, 0), LEAN)
+    rows = conv_rows(GRAPH, ("fast", 100, 20_000, 0), ("lean", 10_000, 100, 0))
     chosen = choose(rows, Optimize.BALANCED, flash_budget(GRAPH))
     assert [r.function for r in chosen if r] == ["fast0", "lean1", "lean2"]
+
+
+@pytest.mark.parametrize(("saved", "function"), [(240, "lean"), (260, "fast")])
+def test_balanced_spends_no_byte_that_saves_less_than_a_quarter_of_an_instruction(saved: int, function: str) -> None:
+    rows = conv_rows(GRAPH, ("fast", 1000 - saved, 1100, 0), LEAN)
+    chosen = choose(rows, Optimize.BALANCED, flash_budget(GRAPH))
+    assert {row.function[:4] for row in chosen if row} == {function}
 
 
 # --- which kernels there are to choose from -----------------------------------------------------------------------

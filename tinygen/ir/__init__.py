@@ -1,5 +1,6 @@
 """The frozen values that the pipeline's arrows pass: tensors, operators, kernels, graphs."""
 
+from tinygen.ir.changes import Fusion, Reduction
 from tinygen.ir.graph import Graph, Node
 from tinygen.ir.kernel import Access, Cost, CType, Float, Int8Array, Int32, Int32Array, Kernel, Params, Unit
 from tinygen.ir.op import Activation, Constraint, Op, Padding
@@ -15,6 +16,7 @@ __all__ = [
     "Cost",
     "DType",
     "Float",
+    "Fusion",
     "Graph",
     "Int8Array",
     "Int32",
@@ -25,6 +27,7 @@ __all__ = [
     "Padding",
     "Params",
     "Quant",
+    "Reduction",
     "Reference",
     "Rounding",
     "Shape",

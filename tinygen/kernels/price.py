@@ -17,6 +17,10 @@ Choice = tuple[Row, ...]
 NEXT_TO_NOTHING, NEARLY_ANYTHING = 1e-6, 1e9
 """Instructions a byte: bytes decide only between equally fast rows; instructions only between equally small ones."""
 
+LEAST = 0.25
+"""Instructions a byte of flash must save where there is a budget. A second byte for a weight of a dense layer saves a
+fifth of one; flash is worth more than that even while it lasts."""
+
 PRICES = tuple(2.0 ** (step / 4) for step in range(-40, 81))
 """From a thousandth of an instruction a byte to a million, in steps of 19 %."""
 
@@ -36,16 +40,16 @@ def instructions(choice: Sequence[Row]) -> int:
 def fastest_within(layers: Sequence[Sequence[Row]], most_bytes: float) -> Choice:
     """The fewest instructions found whose flash is at most `most_bytes`; where there are none, the least flash.
 
-    The lowest of the PRICES at which it fits decides most layers. What is then left of the budget goes to the layers
-    that gain the most instructions for each byte.
+    No more of it is spent than pays; see LEAST. The lowest of the PRICES at which it fits decides most layers. What is
+    then left of the budget goes to the layers that gain the most instructions for each byte.
     """
-    choice = cheapest(layers, NEXT_TO_NOTHING)
+    choice = cheapest(layers, LEAST)
     if flash_bytes(choice) <= most_bytes:
         return choice
     choice = cheapest(layers, NEARLY_ANYTHING)
     if flash_bytes(choice) > most_bytes:
         return choice
-    low, high = -1, len(PRICES)  # does not fit at low, fits at high
+    low, high = PRICES.index(LEAST), len(PRICES)  # does not fit at low, fits at high
     while high - low > 1:
         middle = (low + high) // 2
         found = cheapest(layers, PRICES[middle])
@@ -143,7 +147,7 @@ def _spend(layers: Sequence[Sequence[Row]], choice: Choice, most_bytes: float) -
             for row in rows:
                 saved = was.cost.instructions - row.cost.instructions
                 needs = row.cost.constant_bytes + (0 if row.function in users else row.cost.code_bytes) - freed
-                if saved > 0 and needs <= left and saved / max(1, needs) > best_gain:
+                if saved > 0 and needs <= left and saved / max(1, needs) > max(best_gain, LEAST):
                     best, best_gain = (layer, row), saved / max(1, needs)
         if best is None:
             return tuple(now)

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tinygen.ir import Tensor
+from tinygen.report.changes import changes_json, changes_rows
 from tinygen.report.manifest import kernels_named, layer_json
 from tinygen.report.tables import facts, plain_table, stack_text
 from tinygen.validate.profile import LayerCost, Profile
@@ -35,6 +36,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
         "instructions": profile.instructions,
         "cycles_estimate": profile.cycles_estimate,
         "macs": program.graph.macs,
+        "model_macs": compiled.model.graph.macs,
         "instructions_per_mac": _rounded(_per_mac(profile.instructions, program.graph.macs), 4),
         "arena_bytes": program.plan.arena_bytes,
         "lower_bound_bytes": program.plan.lower_bound_bytes,
@@ -55,6 +57,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
             }
             for layer, cost in zip(program.layers, profile.layers, strict=True)
         ],
+        **changes_json(program.graph),
         "notes": [*compiled.model.notes, *profile.notes],
     }
 
@@ -88,6 +91,7 @@ def profile_summary(profile: Profile, choice: Sequence[tuple[str, str]] = ()) ->
         ("board", f"{compiled.board.name} in {profile.emulator}, built by {profile.toolchain}"),
         *choice,
         ("instructions", _count(profile.instructions) + (f", {per_mac:.2f} a MAC" if per_mac is not None else "")),
+        *changes_rows(program.graph),
         *([("cycles", f"{_count(profile.cycles_estimate)}, {CYCLE_MODEL}")] if estimated else []),
         ("arena", f"{program.plan.arena_bytes:,} bytes (lower bound {program.plan.lower_bound_bytes:,})"),
         (

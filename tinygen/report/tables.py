@@ -15,6 +15,7 @@ from tinygen.export import Bundle
 from tinygen.ir import Graph, Kernel, Op, Tensor
 from tinygen.ledger import ledger
 from tinygen.program import Program
+from tinygen.report.changes import changes_rows, producers
 from tinygen.report.manifest import rule_sentence
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
@@ -50,12 +51,11 @@ def build_summary(
     sizes: Sequence[CodeSize | None],
     folder: str,
     export: str,
-    commands: Sequence[tuple[str, str]],
     choice: Sequence[tuple[str, str]] = (),
 ) -> RenderableType:
-    """What `build` prints when it is done.
+    """What `build` prints when it is done; what to type next comes behind it.
 
-    `commands` are what to type next, each with a word of what for; `choice` says why another --optimize was taken.
+    `choice` says why another --optimize was taken.
     """
     board = bundle.board
     rows = [("board", f"{board.name} ({board.title}), {board.target.name}"), *choice]
@@ -70,7 +70,6 @@ def build_summary(
         weights = sum(model.program.weights_bytes for model in bundle.models)
         rows.append(("flash", f"{_share(weights, board.flash_bytes)} without code; see `tinygen doctor`"))
     rows.append(("project", f"{folder}: {export}"))
-    rows += commands
     return facts(rows)
 
 
@@ -104,6 +103,7 @@ def _model_rows(model: Compiled, size: CodeSize | None) -> list[tuple[str, str]]
     return [
         ("model", _headline(model.program)),
         ("arena", f"{plan.arena_bytes:,} bytes (lower bound {plan.lower_bound_bytes:,}): {_arena_text(model.program)}"),
+        *changes_rows(model.program.graph),
         ("weights", kilobytes(model.program.weights_bytes)),
         ("code", code),
         ("stack", f"{size.stack_bytes:,} bytes at most" if size and size.stack_bytes is not None else "-"),
@@ -140,6 +140,7 @@ def comparison_summary(comparison: Comparison, command: str, choice: Sequence[tu
             "compared",
             f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values",
         ),
+        *changes_rows(compiled.program.graph),
         ("instructions", count),
         ("arena", _proved_arena(comparison)),
         ("stack", stack_text(comparison.stack_bytes, comparison.stack_bound_bytes)),
@@ -241,6 +242,17 @@ def layer_table(program: Program) -> RenderableType:
             ", ".join(f"{view.offset_bytes:,}" for view in layer.sinks),
             f"{program.plan.live_bytes(layer.index):,}",
         )
+    return table
+
+
+def reduction_table(graph: Graph) -> RenderableType:
+    """The tensors with channels that are not computed, a line each."""
+    numbers = ("layer", "channels", "computed", "constant", "unused")
+    table = plain_table("layer", "tensor", *numbers[1:], right=numbers)
+    layers = producers(graph)
+    for index, reduction in graph.reductions.items():
+        counts = (reduction.full.shape[-1], len(reduction.kept), len(reduction.constants), len(reduction.unused))
+        table.add_row(str(layers[index]), reduction.full.name, *(f"{count:,}" for count in counts))
     return table
 
 

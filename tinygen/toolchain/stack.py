@@ -24,9 +24,8 @@ _RUNTIME = re.compile(r"mem(cpy|set|move|cmp)|__\w+")
 _IGNORED = re.compile(r"\$.*|\.L.*|_GLOBAL_OFFSET_TABLE_|__aeabi_unwind_cpp_pr[012]|")
 
 
-ASSEMBLY_PUSH_BYTES = 8
-"""What the assembly in a helper pushes, of which the compiler knows nothing; such helpers call no function."""
-
+_PUSH = re.compile(r'"push \{([^}]*)\}')
+_LOWER = re.compile(r'"sub sp, sp, #(\d+)')
 _CLONE_NUMBER = re.compile(r"\.\d+$")
 
 
@@ -49,8 +48,16 @@ def stack_bound(directory: Path, name: str, toolchain: Toolchain) -> int | None:
     deepest = worst_stack(code, f"{name}_run", frames, constants)
     if deepest is None:
         return None
-    pushes = '"push {' in (directory / f"{name}.c").read_text(encoding="utf-8")
-    return deepest + (ASSEMBLY_PUSH_BYTES if pushes else 0)
+    return deepest + pushed_bytes((directory / f"{name}.c").read_text(encoding="utf-8"))
+
+
+def pushed_bytes(text: str) -> int:
+    """What assembly takes of the stack at most, of which no compiler knows; such code calls no function."""
+    most = 0
+    for registers in _PUSH.findall(text):
+        ranges = [[int(n) for n in re.findall(r"\d+", part)] or [0] for part in registers.split(",")]
+        most = max(most, sum(4 * (numbers[-1] - numbers[0] + 1) for numbers in ranges))
+    return most + max(map(int, _LOWER.findall(text)), default=0)
 
 
 def frames_from_su(path: Path) -> dict[str, Frame]:

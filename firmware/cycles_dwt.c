@@ -1,42 +1,7 @@
-/* DWT_CYCCNT on Cortex-M3 and above, mcycle or Espressif's counter on RISC-V, CCOUNT on Xtensa, nothing on Cortex-M0.
- */
+/* DWT_CYCCNT, on Cortex-M3 and above. */
 #include "cycles.h"
 
 #include <stddef.h>
-
-#if defined(__riscv)
-
-uint32_t tinygen_probe_cycles(void); /* cycles_riscv.S */
-uint32_t tinygen_read_mcycle(void);
-uint32_t tinygen_read_mpccr(void);
-
-uint32_t (*cycles_find(void))(void)
-{
-    switch (tinygen_probe_cycles()) {
-    case 1:
-        return tinygen_read_mcycle;
-    case 2:
-        return tinygen_read_mpccr;
-    default:
-        return NULL;
-    }
-}
-
-#elif defined(__xtensa__)
-
-static uint32_t read_ccount(void)
-{
-    uint32_t value;
-    __asm__ volatile("rsr %0, ccount" : "=r"(value));
-    return value;
-}
-
-uint32_t (*cycles_find(void))(void)
-{
-    return read_ccount;
-}
-
-#elif __ARM_ARCH_ISA_THUMB > 1
 
 #define CPUID (*(const volatile uint32_t *)0xe000ed00u)
 #define DEMCR (*(volatile uint32_t *)0xe000edfcu)
@@ -65,12 +30,3 @@ uint32_t (*cycles_find(void))(void)
     /* Where there is no DWT, as in QEMU, the bit does not stay. */
     return (DWT_CTRL & (CTRL_CYCCNTENA | CTRL_NOCYCCNT)) == CTRL_CYCCNTENA ? read_cyccnt : NULL;
 }
-
-#else
-
-uint32_t (*cycles_find(void))(void)
-{
-    return NULL;
-}
-
-#endif

@@ -1,4 +1,4 @@
-"""tinygen_board.h: what the console drivers of `firmware/` have to know of a board."""
+"""Which files of `firmware/` drive a board's console and cycle counter, and tinygen_board.h, which tells them of it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import re
 
 from tinygen.boards import Board, Console, RegisterStep, UartFamily
 from tinygen.errors import BoardError
+from tinygen.targets import Architecture
 
 FILE_NAME = "tinygen_board.h"
+NO_COUNTER = ("cycles_none.c",)
 
 # Values of BAUDRATE, from Nordic's product specifications: the UART of nRF51 and nRF52, and the UARTE.
 NRF_UART_BAUDRATES = {
@@ -34,6 +36,22 @@ _NRF = {UartFamily.NRF_UART: NRF_UART_BAUDRATES, UartFamily.NRF_UARTE: NRF_UARTE
 ESP_ROM_BAUD = 115200
 
 
+def console_sources(uart: UartFamily) -> tuple[str, ...]:
+    """The driver of a UART family and what it needs; their header is console.h."""
+    return (f"console_{uart.value}.c", "console_setup.c")
+
+
+def counter_sources(board: Board) -> tuple[str, ...]:
+    """What finds the core's own counter of cycles; their header is cycles.h."""
+    target = board.target
+    if target.architecture is Architecture.XTENSA:
+        return ("cycles_ccount.c",)
+    if target.architecture is Architecture.RISCV32:
+        return ("cycles_riscv.c", "cycles_riscv_csr.S")
+    # Arm cores with the 32 x 32 -> 64 bit multiply are of the main line, which has the DWT
+    return ("cycles_dwt.c",) if "mul" in target.features else NO_COUNTER
+
+
 def board_header(board: Board) -> str:
     """The header's text; a `BoardError` when the console cannot be what the board file says."""
     console = board.console
@@ -46,8 +64,6 @@ def board_header(board: Board) -> str:
     }
     if console.tx_pin is not None:
         values["TX_PIN"] = f"{console.tx_pin}u"
-    if console.rx_pin is not None:
-        values["RX_PIN"] = f"{console.rx_pin}u"
     if console.uart in _NRF:
         values["BAUDRATE"] = f"0x{_nrf_baudrate(board, console):08x}u"
     _check_divisor(board, console)
@@ -55,15 +71,25 @@ def board_header(board: Board) -> str:
     lines += [f"#define TINYGEN_CONSOLE_{name} {value}" for name, value in values.items()]
     if console.setup:
         lines += ["", "/* address, bits to clear, bits to set, bits to wait for */", *_setup(console.setup)]
+    early = [step for step in console.setup if step.before_ram]
+    if early:
+        lines += ["", "/* those of them that come before anything is written to RAM */"]
+        lines += ["#define TINYGEN_BEFORE_RAM(step) \\", *(f"    step({_values(s)}); \\" for s in early), ""]
     return "\n".join([*lines, "", "#endif", ""])
 
 
+def early_sources(board: Board) -> tuple[str, ...]:
+    """What comes before anything is written to RAM, on boards that have such steps."""
+    return ("before_ram.c",) if any(step.before_ram for step in board.console.setup) else ()
+
+
 def _setup(steps: tuple[RegisterStep, ...]) -> list[str]:
-    rows = [
-        f"    {{0x{s.address:08x}u, 0x{s.clear:08x}u, 0x{s.set:08x}u, 0x{s.wait_set:08x}u}}, /* {_comment(s.why)} */ \\"
-        for s in steps
-    ]
+    rows = [f"    {{{_values(step)}}}, /* {_comment(step.why)} */ \\" for step in steps]
     return ["#define TINYGEN_CONSOLE_SETUP { \\", *rows, "}"]
+
+
+def _values(step: RegisterStep) -> str:
+    return ", ".join(f"0x{value:08x}u" for value in (step.address, step.clear, step.set, step.wait_set))
 
 
 def _comment(text: str) -> str:

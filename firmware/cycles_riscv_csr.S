@@ -4,7 +4,7 @@
     .equ MPCCR, 0x7e2 /* the count */
 
     /* 1: mcycle, 2: MPCCR, 0: neither. What the core does not know traps; the trap leads to the next attempt.
-       The ESP32-C3 ignores the low eight bits of mtvec. */
+       Interrupts, which would take the same way, are off meanwhile. The ESP32-C3 ignores the low eight bits of mtvec. */
     .section .text.tinygen_probe_cycles, "ax"
     .globl tinygen_probe_cycles
     .type tinygen_probe_cycles, @function
@@ -12,6 +12,7 @@
 .Ltrap:
     jr t3
 tinygen_probe_cycles:
+    csrrci t4, mstatus, 8 /* MIE */
     csrr t0, mtvec
     la t1, .Ltrap
     csrw mtvec, t1
@@ -28,6 +29,7 @@ tinygen_probe_cycles:
     j 3f
 2:  li a0, 0
 3:  csrw mtvec, t0
+    csrw mstatus, t4
     ret
     .size tinygen_probe_cycles, . - tinygen_probe_cycles
 
