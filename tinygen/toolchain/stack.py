@@ -110,8 +110,10 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
             return done[name]
         if name not in section_of:
             return RUNTIME_HELPER_BYTES if _RUNTIME.fullmatch(name) else None
-        # GCC numbers clones in the object (f.constprop.0, on Xtensa f$constprop$0), not in the .su file (f.constprop).
-        frame = frames.get(name) or frames.get(_CLONE_NUMBER.sub("", name.replace("$", ".")))
+        # GCC makes functions of equal code aliases of one, and tells that one's frame: all names of a section share it.
+        frame = _frame(name, frames) or next(
+            (known for alias in functions[section_of[name]] if (known := _frame(alias, frames))), None
+        )
         if frame is None or not frame.bounded or name in above:
             return None
         deepest = 0
@@ -128,6 +130,11 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
         return done[name]
 
     return depth(root, frozenset())
+
+
+def _frame(name: str, frames: dict[str, Frame]) -> Frame | None:
+    """GCC numbers clones in the object (f.constprop.0, on Xtensa f$constprop$0), not in the .su file (f.constprop)."""
+    return frames.get(name) or frames.get(_CLONE_NUMBER.sub("", name.replace("$", ".")))
 
 
 def _reachable(section: int, edges: dict[int, set[int | str]]) -> set[str]:
