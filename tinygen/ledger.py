@@ -32,16 +32,20 @@ class Ledger:
 def ledger(program: Program) -> Ledger:
     """Count the bytes of a program's arena by address."""
     plan, state = program.plan, {tensor.index for tensor in program.graph.variables}
-    use = np.zeros(plan.arena_bytes, np.uint8)
+    held = []
     for layer in program.layers:
         if layer.scratch_offset is not None and layer.instance is not None:
             size = layer.instance.kernel.scratch_bytes(program.graph.nodes[layer.index])
-            use[layer.scratch_offset : layer.scratch_offset + size] = _SCRATCH
-    for kind, held in ((_ACTIVATIONS, plan.views.keys() - state), (_STATE, plan.views.keys() & state)):
-        for index in held:
-            view = plan.views[index]
-            use[view.offset_bytes : view.offset_bytes + view.size_bytes] = kind
-    counts = np.bincount(use, minlength=4)
+            held.append((_SCRATCH, layer.scratch_offset, layer.scratch_offset + size))
+    for index, view in plan.views.items():
+        kind = _STATE if index in state else _ACTIVATIONS
+        held.append((kind, view.offset_bytes, view.offset_bytes + view.size_bytes))
+    # Between two borders all bytes are alike, however large the arena is.
+    borders = np.unique([0, plan.arena_bytes, *(begin for _, begin, _ in held), *(end for _, _, end in held)])
+    use = np.zeros(len(borders) - 1, np.int64)
+    for kind, begin, end in sorted(held):  # what weighs more comes later
+        use[np.searchsorted(borders, begin) : np.searchsorted(borders, end)] = kind
+    counts = np.bincount(use, weights=np.diff(borders), minlength=4)
     return Ledger(
         arena_bytes=plan.arena_bytes,
         state_bytes=int(counts[_STATE]),
