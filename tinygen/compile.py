@@ -11,7 +11,7 @@ from tinygen.emit import Sources, c_identifier, emit
 from tinygen.emit.names import is_c_identifier
 from tinygen.errors import UsageError
 from tinygen.ir import Reference
-from tinygen.kernels import Optimize, applicable
+from tinygen.kernels import Optimize, applicable, flash_budget
 from tinygen.lower import lower
 from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
 from tinygen.passes.single_channel import convolution_is_faster
@@ -73,7 +73,7 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
     name = options.name or c_identifier(model.graph.name)
     graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
     rows = applicable(graph, board.target.features, options.reference, options.kernels)
-    schedule, planned = arrange(graph, rows, options.optimize)
+    schedule, planned = arrange(graph, rows, options.optimize, flash_budget(model.graph))
     program = lower(graph, schedule, planned, name, options.reference)
     placement = place(program, board, options.arena_memory, options.weights_memory)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name, placement=placement)

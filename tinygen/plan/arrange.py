@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from tinygen.ir import Graph
 from tinygen.kernels import Optimize, Schedule
-from tinygen.kernels.choose import choose, flash_budget, leanest, schedule_of
+from tinygen.kernels.choose import choose, leanest, schedule_of
 from tinygen.kernels.price import instructions
 from tinygen.kernels.rows import Row, Rows
 from tinygen.plan.plan import plan
@@ -50,9 +50,11 @@ class _Look:
         return instructions([row for row in self.choice if row])
 
 
-def arrange(graph: Graph, rows: Rows, optimize: Optimize) -> tuple[Schedule, Plan]:
-    """Choose a row for every layer of a graph and place its tensors. Deterministic."""
-    budget = flash_budget(graph)
+def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[Schedule, Plan]:
+    """Choose a row for every layer of a graph and place its tensors. Deterministic.
+
+    `budget` is what `balanced` may spend on constants and kernels, in bytes of flash; see `flash_budget`.
+    """
     lean = leanest(rows)
     modest = all(row.memory <= least.memory for own, least in zip(rows, lean, strict=True) if least for row in own)
     if modest or optimize in (Optimize.SPEED, Optimize.FLASH):
