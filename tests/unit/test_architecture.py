@@ -20,7 +20,7 @@ ORDER = (
     ("tflite", "passes", "kernels"),
     ("plan",),
     ("program",),
-    ("lower",),
+    ("lower", "ledger", "placement"),
     ("emit",),
     ("compile",),
     ("export",),

@@ -99,6 +99,14 @@ def test_the_deepest_of_several_branches_counts(target_name: str, compiler: str,
 
 
 @every_build
+def test_a_function_that_is_another_ones_alias_has_its_frame(target_name: str, compiler: str, tmp_path: Path) -> None:
+    alias = 'static int32_t twin(int32_t n) __attribute__((alias("large")));\n'
+    source = PRELUDE + function("large", 700) + alias + RUN.format("twin(a[0])")
+    stack, frames = compiled(source, *found(target_name, compiler), tmp_path)
+    assert stack == sum(frames[name].stack_bytes for name in ("m_run", "large", "use"))
+
+
+@every_build
 def test_a_function_that_is_only_pointed_to_counts(target_name: str, compiler: str, tmp_path: Path) -> None:
     table = "static int32_t (*const table[])(int32_t) = { small, large };\n"
     source = PRELUDE + function("small", 16) + function("large", 700) + table + RUN.format("table[a[0] & 1](2)")

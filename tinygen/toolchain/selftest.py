@@ -10,7 +10,7 @@ from tinygen.boards import Board
 from tinygen.errors import ToolError
 from tinygen.targets import WINDOWED, Architecture
 from tinygen.toolchain.find import Toolchain, find_toolchain, install_hint
-from tinygen.toolchain.firmware import VALIDATE, Firmware, compile_objects, link, write_sources
+from tinygen.toolchain.firmware import VALIDATE, Firmware, arena_section, compile_objects, link, write_sources
 from tinygen.toolchain.options import Build
 from tinygen.toolchain.platforms import Platform, start_sources
 
@@ -64,6 +64,7 @@ def _model_header(name: str) -> str:
         f'#define TINYGEN_NAME "{name}"',
         f"#define TINYGEN_ARENA_BYTES {name.upper()}_ARENA_BYTES",
         f"#define TINYGEN_ARENA_ALIGN {name.upper()}_ARENA_ALIGN",
+        *arena_section(name),
         f"#define TINYGEN_SELFTEST {name}_selftest",
         f"#define TINYGEN_SELFTEST_PORT {name}_selftest_port",
     )
