@@ -26,7 +26,7 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import conv2d_dsp, conv2d_winograd, dsp, rules
+from tinygen.ops import conv2d_costs, conv2d_dsp, conv2d_winograd, dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
 from tinygen.ops.filters import (
     accumulators_fit,
@@ -36,7 +36,6 @@ from tinygen.ops.filters import (
     one_scale_or_one_a_channel,
 )
 from tinygen.ops.window import batch_rows, filter_windows
-
 
 windows = filter_windows
 """The windows along height and width."""
@@ -157,7 +156,7 @@ class Conv2D(Op):
             switches=conv2d_dsp.switches,
             features=dsp.DSP,
             constraints=(one_group, conv2d_dsp.requantises),
-            cost=conv2d_dsp.cost,
+            cost=conv2d_costs.cost,
         ),
         Kernel(
             "conv2d_s8__dsp_loop",
@@ -167,7 +166,7 @@ class Conv2D(Op):
             switches=conv2d_dsp.loop_switches,
             features=dsp.DSP,
             constraints=(one_group, conv2d_dsp.requantises),
-            cost=conv2d_dsp.loop_cost,
+            cost=conv2d_costs.loop_cost,
         ),
         Kernel(
             "conv2d_s8__dsp_winograd",
