@@ -37,6 +37,7 @@ from tinygen.ops.filters import (
 )
 from tinygen.ops.window import batch_rows, filter_windows
 
+
 windows = filter_windows
 """The windows along height and width."""
 
