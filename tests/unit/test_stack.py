@@ -12,6 +12,7 @@ from tinygen.targets import Family, Target, find_target
 from tinygen.toolchain import Toolchain, find_toolchain, measure
 from tinygen.toolchain.options import compile_options
 from tinygen.toolchain.run import call
+from tinygen.toolchain.sizes import pushed_bytes
 from tinygen.toolchain.stack import RUNTIME_HELPER_BYTES, Frame, frames_from_section, frames_from_su, worst_stack
 
 BUILDS = (
@@ -203,3 +204,17 @@ def test_measuring_gives_code_weights_and_stack_and_counts_what_is_writable(tmp_
 def test_gccs_report_is_read(lines: str, frames: dict[str, Frame], tmp_path: Path) -> None:
     (tmp_path / "a.su").write_text(lines)
     assert frames_from_su(tmp_path / "a.su") == frames
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("no assembly", 0),
+        ('"push {r0, r7}\\n\\t"', 8),
+        ('"push {r1-r8}\\n"', 32),
+        ('"push {r0, r7}\\n" "push {r1-r6, r8, lr}\\n"', 32),
+        ('"push {r1-r10}\\n"\n"sub sp, sp, #288\\n"', 40 + 288),
+    ],
+)
+def test_what_assembly_takes_of_the_stack_is_counted(text: str, count: int) -> None:
+    assert pushed_bytes(["", text]) == count
