@@ -166,7 +166,7 @@ def validate_command(options: argparse.Namespace) -> int:
             check_fit(compiled, compiled.program.weights_bytes)
             inputs, seed = _inputs(options)
             if options.emulator == RENODE:
-                files = {f"{compiled.board.name}.repl": renode.platform_text(compiled.board)}
+                files = {renode.platform_name(compiled.board): renode.platform_text(compiled.board)}
                 comparison = validate_in_renode(
                     compiled, options.renode, files, inputs=inputs, seed=seed, progress=show
                 )
