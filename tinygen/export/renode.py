@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import dataclass
 from enum import Enum
 
 from tinygen.boards import Board, RegisterStep, UartFamily
 from tinygen.emit.environment import environment
 from tinygen.errors import BoardError
+from tinygen.export.render import file_name
 from tinygen.targets import Architecture
 
 FOLDER = "renode"
@@ -107,14 +107,9 @@ def elf_name(name: str) -> str:
     return f"{name}.elf"
 
 
-def plain_name(board: Board) -> str:
-    """The board's name as Renode's scripts can say it; a user's file may be called anything."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", board.name)
-
-
 def platform_name(board: Board) -> str:
-    """The platform file's name."""
-    return f"{plain_name(board)}.repl"
+    """The platform file's name; a user's board may be called anything."""
+    return f"{file_name(board.name)}.repl"
 
 
 def uart_name(board: Board) -> str:
@@ -171,7 +166,7 @@ def renode_files(board: Board, expected: Expected, platform: RenodePlatform = Re
     own = platform_name(board)
     is_own = platform is RenodePlatform.OWN
     values = {
-        "board_name": plain_name(board),
+        "board_name": file_name(board.name),
         "name": expected.name,
         "passes": expected.line,
         "elf": elf_name(expected.name),
