@@ -18,6 +18,7 @@ from tinygen import emulate, toolchain
 from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
 from tinygen.boards import Board, board_names, load_board
 from tinygen.compile import Compiled, Optimize, Options, compile_model
+from tinygen.emulate.renode import survey as survey_renode
 from tinygen.errors import TinygenError, ToolError, UsageError
 from tinygen.export import (
     MANIFEST,
@@ -249,7 +250,7 @@ def ops(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """`tinygen doctor`"""
-    found = [*toolchain.survey(), *emulate.survey(), *interpreters.survey(), *port.survey()]
+    found = [*toolchain.survey(), *emulate.survey(), *survey_renode(), *interpreters.survey(), *port.survey()]
     if options.json:
         _print_json([tool_json(tool) for tool in found])
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.emulation import toy
 from tinygen.boards import load_board
+from tinygen.cli import main
 from tinygen.emulate import renode
 from tinygen.emulate.calls import return_addresses
 from tinygen.emulate.symbols import Image, read_image
@@ -69,7 +72,7 @@ def test_lines_and_instructions_are_read_and_renode_is_ended(firmware: Firmware,
 
 
 def test_the_exit_code_is_not_believed(firmware: Firmware, tmp_path: Path) -> None:
-    with pytest.raises(EmulatorError, match=r"printed no result.*\n.*Parameters did not match"):
+    with pytest.raises(EmulatorError, match=r"no result before Renode ended with exit code 0.*\n.*Parameters did not"):
         run(firmware, fake(tmp_path, 'print("Parameters did not match the signature")'))
 
 
@@ -80,7 +83,7 @@ def test_an_access_outside_every_memory_is_an_error(firmware: Firmware, tmp_path
 
 
 def test_real_time_is_bounded(firmware: Firmware, tmp_path: Path) -> None:
-    with pytest.raises(EmulatorError, match=r"0\.5 real seconds"):
+    with pytest.raises(EmulatorError, match=r"no result within 0\.5 s"):
         run(firmware, fake(tmp_path, LINGER), timeout_s=0.5)
 
 
@@ -122,6 +125,35 @@ def test_a_program_that_is_not_renode_is_refused(firmware: Firmware, tmp_path: P
     program.chmod(0o755)
     with pytest.raises(ToolError, match="does not tell its version"):
         run(firmware, program)
+
+
+def test_a_program_that_hangs_when_asked_for_its_version_is_told(
+    firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renode, "VERSION_SECONDS", 0.5)
+    program = tmp_path / "renode"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    with pytest.raises(ToolError, match=r"did not tell its version within 0\.5 s\. Is this Renode\?"):
+        run(firmware, program)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (tool,) = renode.survey()
+    assert tool.version is None
+
+
+def test_the_doctor_lists_renode_found_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {}
+    for version in ("1.16.1", ""):
+        if version:
+            monkeypatch.setenv("PATH", f"{fake(tmp_path, PASS).parent}{os.pathsep}{os.environ['PATH']}")
+        else:
+            (tmp_path / "renode").unlink()
+        assert main(["doctor", "--json"]) == 0
+        found[version] = next(tool for tool in json.loads(capsys.readouterr().out) if tool["name"] == "renode")
+    assert found["1.16.1"]["version"] == "1.16.1"
+    assert found[""]["version"] is None and "portable release" in found[""]["install"]
 
 
 def test_a_renode_too_old_for_the_board_is_refused(firmware: Firmware, tmp_path: Path) -> None:

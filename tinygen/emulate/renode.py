@@ -46,6 +46,7 @@ STRAY = "non existing peripheral"
 SHOWN_LINES = 8
 POLL_S = 0.1
 SETTLE_S = 1.0
+VERSION_SECONDS = 30
 SCRIPT = "run.resc"
 
 
@@ -121,9 +122,11 @@ def run_renode(
             raise ToolError(f"{renode}: cannot be started: {error.strerror}.") from error
         try:
             _wait(process, firmware, console, time.monotonic() + timeout_s)
+            ended = process.poll()
         finally:
             kill(process)
-    test = _result(firmware, console, log, timeout_s)
+    how = f"within {timeout_s:g} s" if ended is None else f"before Renode ended with exit code {ended}"
+    test = _result(firmware, console, log, how)
     passed = test.passed and not test.differences
     return RenodeRun(test.lines, passed, counted(_text(log)) if passed else None, ".".join(map(str, version)))
 
@@ -182,7 +185,7 @@ def _wait(process: subprocess.Popen[bytes], firmware: Firmware, console: Path, d
         time.sleep(POLL_S)
 
 
-def _result(firmware: Firmware, console: Path, log: Path, timeout_s: float) -> SelfTest:
+def _result(firmware: Firmware, console: Path, log: Path, how: str) -> SelfTest:
     transcript, logged = _transcript(firmware, console), _text(log)
     stray = [line for line in logged.splitlines() if STRAY in line]
     if stray:
@@ -192,7 +195,7 @@ def _result(firmware: Firmware, console: Path, log: Path, timeout_s: float) -> S
     if not transcript.finished:
         tail = "\n".join(f"  {line}" for line in logged.splitlines()[-SHOWN_LINES:])
         raise EmulatorError(
-            f"renode: the self-test printed no result within {VIRTUAL_SECONDS} virtual and {timeout_s:g} real seconds. "
+            f"renode: the self-test printed no result {how}, nor in {VIRTUAL_SECONDS} virtual seconds. "
             f"Console: {_text(console).strip()[-200:] or 'nothing'!r}. The end of Renode's log:\n{tail}"
         )
     return transcript.result()
@@ -224,12 +227,17 @@ def _version(renode: Path) -> tuple[int, ...]:
             [str(renode), "--version"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=VERSION_SECONDS,
             stdin=subprocess.DEVNULL,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolError(f"{renode}: it does not tell its version: {error}.") from error
+    except OSError as error:
+        raise ToolError(f"{renode}: it cannot be started: {error.strerror}.") from error
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(
+            f"{renode}: it did not tell its version within {VERSION_SECONDS} s. Is this Renode? "
+            f"{INSTALL[0].upper()}{INSTALL[1:]}."
+        ) from error
     found = re.search(r"Renode\D{0,20}?(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
     if not found:
         raise ToolError(f"{renode}: it does not tell its version. Is this Renode? {INSTALL[0].upper()}{INSTALL[1:]}.")
