@@ -19,6 +19,7 @@ from tinygen.attempts import measure_code
 from tinygen.boards import Board, board_names, load_board
 from tinygen.budgets import Resource
 from tinygen.compile import Compiled, Options, compile_model
+from tinygen.emulate.renode import survey as survey_renode
 from tinygen.errors import MismatchError, TinygenError, UsageError
 from tinygen.export import (
     MANIFEST,
@@ -189,7 +190,7 @@ def validate_command(options: argparse.Namespace) -> int:
             compiled = choice.compiled
             inputs, seed = _inputs(options)
             if options.emulator == RENODE:
-                files = {f"{compiled.board.name}.repl": renode.platform_text(compiled.board)}
+                files = {renode.platform_name(compiled.board): renode.platform_text(compiled.board)}
                 comparison = validate_in_renode(
                     compiled, options.renode, files, inputs=inputs, seed=seed, progress=show
                 )
@@ -295,7 +296,7 @@ def ops(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """`tinygen doctor`"""
-    found = [*toolchain.survey(), *emulate.survey(), *interpreters.survey(), *port.survey()]
+    found = [*toolchain.survey(), *emulate.survey(), *survey_renode(), *interpreters.survey(), *port.survey()]
     if options.json:
         _print_json([tool_json(tool) for tool in found])
     else:

@@ -15,7 +15,7 @@ PACKAGE = Path(tinygen.__file__).parent
 ORDER = (
     ("errors", "resources", "version", "ir"),
     ("fixedpoint", "gemmlowp", "targets"),
-    ("ops", "boards"),
+    ("ops", "board_file", "boards"),
     ("board_code",),
     ("tflite", "passes", "kernels"),
     ("plan",),

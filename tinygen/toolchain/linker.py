@@ -75,6 +75,7 @@ def linker_script(board: Board, platform: Platform = Platform.BOARD) -> str:
     ]
     newline = "\n"
     # Literals lie with the code of their own file, ahead of it, because l32r reaches back 256 KB.
+    # .bss is loaded where it lies: behind .data's copy, a loader that clears it would clear flash or what follows it.
     return f"""MEMORY
 {{
 {newline.join(lines)}
@@ -102,8 +103,8 @@ SECTIONS
   .data : {{ . = ALIGN(16); _data_start = .; *(.data .data.*) *(.sdata .sdata.*) . = ALIGN(4); _data_end = .; }}
     > {region(ram)} AT> {region(constants)}
   _data_load = LOADADDR(.data);
-  .bss (NOLOAD) : {{ . = ALIGN(16); _bss_start = .; *(.bss .bss.*) *(.sbss .sbss.*) *(COMMON) . = ALIGN(4);
-    _bss_end = .; }} > {region(ram)}
+  .bss (NOLOAD) : AT(ADDR(.bss)) {{ . = ALIGN(16); _bss_start = .; *(.bss .bss.*) *(.sbss .sbss.*) *(COMMON)
+    . = ALIGN(4); _bss_end = .; }} > {region(ram)}
   /DISCARD/ : {{ *(.comment) *(.ARM.exidx*) *(.ARM.attributes) *(.note*) *(.eh_frame*) }}
 }}
 """
