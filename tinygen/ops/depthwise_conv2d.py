@@ -13,6 +13,7 @@ from tinygen.ir import (
     Access,
     Activation,
     Array,
+    Cost,
     Int8Array,
     Int32,
     Int32Array,
@@ -126,6 +127,21 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
 
 
+def cost(node: Node, reference: Reference) -> Cost:
+    """Of depthwise_conv2d_s8__c on Cortex-M4, fitted to filters from 3 x 1 to 10 x 8."""
+    _, height, width, outputs = node.input(1).shape
+    per_output = 100 + height * (22 + 6 * width)
+    return Cost(node.output.elements * per_output, outputs * (height * width + 9), 600)
+
+
+IN_CHANNELS = Access(Unit.TENSOR, input_rows)
+"""Some channels after the other, in each some rows after the other.
+
+The kernels for 3 x 3 taps read of a channel what a strip of rows needs before they write the strip, and do not read it
+again: so with as many channels in as out the strip may lie where it was read from, channel by channel.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class DepthwiseConv2D(Op):
     padding: Padding = Padding.SAME
@@ -148,19 +164,11 @@ class DepthwiseConv2D(Op):
         accumulators_fit(3),
     )
     kernels = (
-        Kernel(
-            "depthwise_conv2d_s8__dsp_3x3",
-            access=Access(Unit.TENSOR, input_rows),
-            params=depthwise_dsp.params_3x3,
-            scratch_bytes=depthwise_dsp.scratch_bytes_3x3,
-            switches=depthwise_dsp.switches_3x3,
-            features=dsp.DSP,
-            constraints=(depthwise_dsp.three_by_three, depthwise_dsp.offsets_fit_3x3, depthwise_dsp.requantises),
-            cost=depthwise_dsp.cost_3x3,
-        ),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3l", depthwise_dsp.LARGE, IN_CHANNELS),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3", depthwise_dsp.SMALL, IN_CHANNELS),
         Kernel(
             "depthwise_conv2d_s8__dsp",
-            access=Access(Unit.TENSOR, input_rows),
+            access=IN_CHANNELS,
             params=depthwise_taps.params,
             scratch_bytes=depthwise_taps.scratch_bytes,
             switches=depthwise_taps.switches,
@@ -168,7 +176,7 @@ class DepthwiseConv2D(Op):
             constraints=(depthwise_taps.one_dilation, depthwise_dsp.requantises, depthwise_taps.offsets_fit),
             cost=depthwise_taps.cost,
         ),
-        Kernel("depthwise_conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),
+        Kernel("depthwise_conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params, cost=cost),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tinygen.ir import Cost, Int32, Int32Array, Node, Params, Reference
+from tinygen.ir import Access, Cost, Int32, Int32Array, Kernel, Node, Params, Reference
 from tinygen.ops import dsp
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.gain import GainFit, fit_gains
@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 
 Int64s = npt.NDArray[np.int64]
 
-PLANE_BYTES = 1536
-FOUR_PLANES_BYTES = 2048
-"""A channel's rows are taken in strips where its plane, or the planes of four channels, would be larger."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that one plane, or the planes of four channels, may take: more rows are taken in strips."""
+
+    one_plane: int
+    four_planes: int
+
+
+SMALL = Room(1536, 2048)
+LARGE = Room(3072, 6144)
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""
@@ -128,10 +135,10 @@ def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
     )
 
 
-def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
+def switches_3x3(node: Node, tiling: Tiling) -> Mapping[str, str]:
     """The shape, from which the distances between rows and pixels follow, and the form of the requantisation."""
     _, across = filter_windows(node)
-    form, tiling = requantisation(node, "negated"), tiling_3x3(node)
+    form = requantisation(node, "negated")
     return {
         "stride": str(across.stride),
         "input_width": str(node.input(0).shape[2]),
@@ -165,14 +172,14 @@ class Tiling:
     strip_rows: int
 
 
-def tiling_3x3(node: Node) -> Tiling:
+def tiling_3x3(node: Node, room: Room) -> Tiling:
     """The cheaper one of two.
 
     Four channels are gathered with fewer instructions each, but need four planes, hence shorter strips.
     """
     rows, kept, row_bytes = node.output.shape[1], kept_rows_3x3(node), row_bytes_3x3(node)
     tilings = []
-    for group, largest_bytes in ((1, PLANE_BYTES), (4, FOUR_PLANES_BYTES)):
+    for group, largest_bytes in ((1, room.one_plane), (4, room.four_planes)):
         if group <= node.input(0).shape[3]:
             strips = -(-rows // max(1, largest_bytes // (group * row_bytes) - kept))
             tilings.append(Tiling(group, -(-rows // strips)))
@@ -203,9 +210,8 @@ def instructions_3x3(node: Node, tiling: Tiling) -> int:
     return int(batch * (-(-channels // tiling.group) * of_group + outputs * strips * of_strip))
 
 
-def scratch_bytes_3x3(node: Node) -> int:
+def scratch_bytes_3x3(node: Node, tiling: Tiling) -> int:
     """The planes of the channels that are gathered at a time, or of a strip of their rows."""
-    tiling = tiling_3x3(node)
     return tiling.group * (tiling.strip_rows + kept_rows_3x3(node)) * row_bytes_3x3(node)
 
 
@@ -243,9 +249,30 @@ def offsets_fit_3x3(node: Node) -> str | None:
     return None if fits else f"rows of {row_bytes} bytes in the plane, {channels} channels"
 
 
-def cost_3x3(node: Node, reference: Reference) -> Cost:
-    """Instructions of the chosen tiling."""
-    tiling, columns = tiling_3x3(node), node.output.shape[2]
+def cost_3x3(node: Node, tiling: Tiling) -> Cost:
+    """Constants are the stream, code is counted."""
+    columns = node.output.shape[2]
     code = 1000 + (450 if columns % 2 else 0) + (8 * min(node.input(0).shape[2], 12) if tiling.group == 1 else 400)
     constants = 4 * node.output.shape[3] * (6 + requantisation(node, "negated").words.shape[1])
     return Cost(instructions_3x3(node, tiling), constants, code)
+
+
+def room_pays(node: Node) -> str | None:
+    """Longer strips than those of small planes must take fewer instructions."""
+    small, large = (instructions_3x3(node, tiling_3x3(node, room)) for room in (SMALL, LARGE))
+    return None if large < small else f"{large} instructions in place of {small}"
+
+
+def kernel_3x3(name: str, room: Room, access: Access) -> Kernel:
+    """The row of the kernel that has so much room for planes."""
+    rules = (three_by_three, offsets_fit_3x3, requantises)
+    return Kernel(
+        name,
+        access=access,
+        params=params_3x3,
+        scratch_bytes=lambda node: scratch_bytes_3x3(node, tiling_3x3(node, room)),
+        switches=lambda node, reference: switches_3x3(node, tiling_3x3(node, room)),
+        features=dsp.DSP,
+        constraints=rules if room is SMALL else (*rules, room_pays),
+        cost=lambda node, reference: cost_3x3(node, tiling_3x3(node, room)),
+    )
