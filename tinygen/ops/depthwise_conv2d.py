@@ -13,7 +13,6 @@ from tinygen.ir import (
     Access,
     Activation,
     Array,
-    Cost,
     Int8Array,
     Int32,
     Int32Array,
@@ -127,13 +126,6 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
 
 
-def cost(node: Node, reference: Reference) -> Cost:
-    """Of depthwise_conv2d_s8__c on Cortex-M4, fitted to filters from 3 x 1 to 10 x 8."""
-    _, height, width, outputs = node.input(1).shape
-    per_output = 100 + height * (22 + 6 * width)
-    return Cost(node.output.elements * per_output, outputs * (height * width + 9), 600)
-
-
 IN_CHANNELS = Access(Unit.TENSOR, input_rows)
 """Some channels after the other, in each some rows after the other.
 
@@ -176,7 +168,7 @@ class DepthwiseConv2D(Op):
             constraints=(depthwise_taps.one_dilation, depthwise_dsp.requantises, depthwise_taps.offsets_fit),
             cost=depthwise_taps.cost,
         ),
-        Kernel("depthwise_conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params, cost=cost),
+        Kernel("depthwise_conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
