@@ -198,9 +198,9 @@ def instructions_3x3(node: Node, tiling: Tiling) -> int:
         step, step_alone = step + 14, step_alone + 9
     strips = -(-rows // tiling.strip_rows)
     turns = 5 * -(-tiling.strip_rows // 4)
-    of_strip = 20 + columns // 2 * (before_steps + turns + tiling.strip_rows * step)
+    of_strip = 36 + columns // 2 * (before_steps + turns + tiling.strip_rows * step)
     if columns % 2:
-        of_strip += 20 + before_alone + turns + tiling.strip_rows * step_alone
+        of_strip += 36 + before_alone + turns + tiling.strip_rows * step_alone
     of_row = 2 * width + 16
     if tiling.group == 4:
         fours, left = divmod(width, 2 if twice else 4)
@@ -216,21 +216,23 @@ def scratch_bytes_3x3(node: Node, tiling: Tiling) -> int:
 
 
 def stream_3x3(node: Node) -> dsp.Int32s:
-    """For each output channel five words of weights in halves, the start value, and what requantisation needs.
+    """For each output channel three words of weights, the start value, and what requantisation needs.
 
-    Stride 1: the left and right weight of each row, the middle ones of rows 0 and 1, that of row 2.
-    Stride 2: rows 0 and 1 of each column, then row 2: columns 0 and 1, column 2.
+    SXTB16 makes the pairs of them that are multiplied: of bytes 0 and 2, and of bytes 1 and 3. Stride 1: the left and
+    right weight of each row, the middle ones of rows 0 and 1. Stride 2: rows 0 and 1 of each column, then columns 0 and
+    1 of row 2. The weight that is left over is byte 0 of the third word; its upper half is what all are multiplied by.
     """
     channels, form = dsp.channels_of(node), requantisation(node, "negated")
-    taps = (channels.weights[:, :9] * form.factors[:, None]).reshape(-1, 3, 3)
-    starts = channels.starts * form.factors + form.offsets
-    w = taps.transpose(1, 2, 0)
+    w = channels.weights[:, :9].reshape(-1, 3, 3).transpose(1, 2, 0) & 0xFF
     if filter_windows(node)[1].stride == 1:
-        halves = [(w[0, 0], w[0, 2]), (w[1, 0], w[1, 2]), (w[2, 0], w[2, 2]), (w[0, 1], w[1, 1]), (w[2, 1], 0)]
+        pairs, single = [(w[row, 0], w[row, 2]) for row in range(3)] + [(w[0, 1], w[1, 1])], w[2, 1]
     else:
-        halves = [(w[0, 0], w[1, 0]), (w[0, 1], w[1, 1]), (w[0, 2], w[1, 2]), (w[2, 0], w[2, 1]), (w[2, 2], 0)]
-    words = [(low & 0xFFFF) | (high << 16) for low, high in halves]
-    return dsp.joined([np.column_stack([*words, starts, form.words]).reshape(-1)])
+        pairs, single = [(w[0, column], w[1, column]) for column in range(3)] + [(w[2, 0], w[2, 1])], w[2, 2]
+    words = [
+        even[0] | odd[0] << 8 | even[1] << 16 | odd[1] << 24 for even, odd in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+    starts = channels.starts * form.factors + form.offsets
+    return dsp.joined([np.column_stack([*words, single | form.factors << 16, starts, form.words]).reshape(-1)])
 
 
 def three_by_three(node: Node) -> str | None:
@@ -253,7 +255,7 @@ def cost_3x3(node: Node, tiling: Tiling) -> Cost:
     """Constants are the stream, code is counted."""
     columns = node.output.shape[2]
     code = 1000 + (450 if columns % 2 else 0) + (8 * min(node.input(0).shape[2], 12) if tiling.group == 1 else 400)
-    constants = 4 * node.output.shape[3] * (6 + requantisation(node, "negated").words.shape[1])
+    constants = 4 * node.output.shape[3] * (4 + requantisation(node, "negated").words.shape[1])
     return Cost(instructions_3x3(node, tiling), constants, code)
 
 
