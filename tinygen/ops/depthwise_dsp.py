@@ -236,9 +236,10 @@ def stream_3x3(node: Node) -> dsp.Int32s:
 
 
 def three_by_three(node: Node) -> str | None:
-    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways."""
+    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways and at most one pixel of padding before."""
     down, across = filter_windows(node)
     fits = down.taps == across.taps == 3 and down.dilation == across.dilation == 1
+    fits = fits and max(down.before, across.before) <= 1
     if fits and down.stride == across.stride <= 2:
         return None
     return f"{down} and {across}"
