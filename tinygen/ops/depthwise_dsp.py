@@ -236,7 +236,7 @@ def stream_3x3(node: Node) -> dsp.Int32s:
 
 
 def three_by_three(node: Node) -> str | None:
-    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways and at most one pixel of padding before."""
+    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways, and begin at most one pixel outside."""
     down, across = filter_windows(node)
     fits = down.taps == across.taps == 3 and down.dilation == across.dilation == 1
     fits = fits and max(down.before, across.before) <= 1
