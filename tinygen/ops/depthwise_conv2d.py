@@ -115,6 +115,14 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(filter_windows(node)[0], node.input(0).shape[1], begin, end)
 
 
+IN_CHANNELS = Access(Unit.TENSOR, input_rows)
+"""Some channels after the other, in each some rows after the other.
+
+The kernels for 3 x 3 taps read of a channel what a strip of rows needs before they write the strip, and do not read it
+again: so with as many channels in as out the strip may lie where it was read from, channel by channel.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class DepthwiseConv2D(Op):
     padding: Padding = Padding.SAME
@@ -137,19 +145,11 @@ class DepthwiseConv2D(Op):
         accumulators_fit(3),
     )
     kernels = (
-        Kernel(
-            "depthwise_conv2d_s8__dsp_3x3",
-            access=Access(Unit.TENSOR, input_rows),
-            params=depthwise_dsp.params_3x3,
-            scratch_bytes=depthwise_dsp.scratch_bytes_3x3,
-            switches=depthwise_dsp.switches_3x3,
-            features=dsp.DSP,
-            constraints=(depthwise_dsp.three_by_three, depthwise_dsp.offsets_fit_3x3, depthwise_dsp.requantises),
-            cost=depthwise_dsp.cost_3x3,
-        ),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3l", depthwise_dsp.LARGE, IN_CHANNELS),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3", depthwise_dsp.SMALL, IN_CHANNELS),
         Kernel(
             "depthwise_conv2d_s8__dsp",
-            access=Access(Unit.TENSOR, input_rows),
+            access=IN_CHANNELS,
             params=depthwise_taps.params,
             scratch_bytes=depthwise_taps.scratch_bytes,
             switches=depthwise_taps.switches,

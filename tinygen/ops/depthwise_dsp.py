@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tinygen.ir import Cost, Int32, Int32Array, Node, Params, Reference
+from tinygen.ir import Access, Cost, Int32, Int32Array, Kernel, Node, Params, Reference
 from tinygen.ops import dsp
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.gain import GainFit, fit_gains
@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 
 Int64s = npt.NDArray[np.int64]
 
-PLANE_BYTES = 1536
-FOUR_PLANES_BYTES = 2048
-"""A channel's rows are taken in strips where its plane, or the planes of four channels, would be larger."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that one plane, or the planes of four channels, may take: more rows are taken in strips."""
+
+    one_plane: int
+    four_planes: int
+
+
+SMALL = Room(1536, 2048)
+LARGE = Room(3072, 6144)
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""
@@ -128,10 +135,10 @@ def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
     )
 
 
-def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
+def switches_3x3(node: Node, tiling: Tiling) -> Mapping[str, str]:
     """The shape, from which the distances between rows and pixels follow, and the form of the requantisation."""
     _, across = filter_windows(node)
-    form, tiling = requantisation(node, "negated"), tiling_3x3(node)
+    form = requantisation(node, "negated")
     return {
         "stride": str(across.stride),
         "input_width": str(node.input(0).shape[2]),
@@ -165,14 +172,14 @@ class Tiling:
     strip_rows: int
 
 
-def tiling_3x3(node: Node) -> Tiling:
+def tiling_3x3(node: Node, room: Room) -> Tiling:
     """The cheaper one of two.
 
     Four channels are gathered with fewer instructions each, but need four planes, hence shorter strips.
     """
     rows, kept, row_bytes = node.output.shape[1], kept_rows_3x3(node), row_bytes_3x3(node)
     tilings = []
-    for group, largest_bytes in ((1, PLANE_BYTES), (4, FOUR_PLANES_BYTES)):
+    for group, largest_bytes in ((1, room.one_plane), (4, room.four_planes)):
         if group <= node.input(0).shape[3]:
             strips = -(-rows // max(1, largest_bytes // (group * row_bytes) - kept))
             tilings.append(Tiling(group, -(-rows // strips)))
@@ -191,9 +198,9 @@ def instructions_3x3(node: Node, tiling: Tiling) -> int:
         step, step_alone = step + 14, step_alone + 9
     strips = -(-rows // tiling.strip_rows)
     turns = 5 * -(-tiling.strip_rows // 4)
-    of_strip = 20 + columns // 2 * (before_steps + turns + tiling.strip_rows * step)
+    of_strip = 36 + columns // 2 * (before_steps + turns + tiling.strip_rows * step)
     if columns % 2:
-        of_strip += 20 + before_alone + turns + tiling.strip_rows * step_alone
+        of_strip += 36 + before_alone + turns + tiling.strip_rows * step_alone
     of_row = 2 * width + 16
     if tiling.group == 4:
         fours, left = divmod(width, 2 if twice else 4)
@@ -203,34 +210,36 @@ def instructions_3x3(node: Node, tiling: Tiling) -> int:
     return int(batch * (-(-channels // tiling.group) * of_group + outputs * strips * of_strip))
 
 
-def scratch_bytes_3x3(node: Node) -> int:
+def scratch_bytes_3x3(node: Node, tiling: Tiling) -> int:
     """The planes of the channels that are gathered at a time, or of a strip of their rows."""
-    tiling = tiling_3x3(node)
     return tiling.group * (tiling.strip_rows + kept_rows_3x3(node)) * row_bytes_3x3(node)
 
 
 def stream_3x3(node: Node) -> dsp.Int32s:
-    """For each output channel five words of weights in halves, the start value, and what requantisation needs.
+    """For each output channel three words of weights, the start value, and what requantisation needs.
 
-    Stride 1: the left and right weight of each row, the middle ones of rows 0 and 1, that of row 2.
-    Stride 2: rows 0 and 1 of each column, then row 2: columns 0 and 1, column 2.
+    SXTB16 makes the pairs of them that are multiplied: of bytes 0 and 2, and of bytes 1 and 3. Stride 1: the left and
+    right weight of each row, the middle ones of rows 0 and 1. Stride 2: rows 0 and 1 of each column, then columns 0 and
+    1 of row 2. The weight that is left over is byte 0 of the third word; its upper half is what all are multiplied by.
     """
     channels, form = dsp.channels_of(node), requantisation(node, "negated")
-    taps = (channels.weights[:, :9] * form.factors[:, None]).reshape(-1, 3, 3)
-    starts = channels.starts * form.factors + form.offsets
-    w = taps.transpose(1, 2, 0)
+    w = channels.weights[:, :9].reshape(-1, 3, 3).transpose(1, 2, 0) & 0xFF
     if filter_windows(node)[1].stride == 1:
-        halves = [(w[0, 0], w[0, 2]), (w[1, 0], w[1, 2]), (w[2, 0], w[2, 2]), (w[0, 1], w[1, 1]), (w[2, 1], 0)]
+        pairs, single = [(w[row, 0], w[row, 2]) for row in range(3)] + [(w[0, 1], w[1, 1])], w[2, 1]
     else:
-        halves = [(w[0, 0], w[1, 0]), (w[0, 1], w[1, 1]), (w[0, 2], w[1, 2]), (w[2, 0], w[2, 1]), (w[2, 2], 0)]
-    words = [(low & 0xFFFF) | (high << 16) for low, high in halves]
-    return dsp.joined([np.column_stack([*words, starts, form.words]).reshape(-1)])
+        pairs, single = [(w[0, column], w[1, column]) for column in range(3)] + [(w[2, 0], w[2, 1])], w[2, 2]
+    words = [
+        even[0] | odd[0] << 8 | even[1] << 16 | odd[1] << 24 for even, odd in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+    starts = channels.starts * form.factors + form.offsets
+    return dsp.joined([np.column_stack([*words, single | form.factors << 16, starts, form.words]).reshape(-1)])
 
 
 def three_by_three(node: Node) -> str | None:
-    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways."""
+    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways, and begin at most one pixel outside."""
     down, across = filter_windows(node)
     fits = down.taps == across.taps == 3 and down.dilation == across.dilation == 1
+    fits = fits and max(down.before, across.before) <= 1
     if fits and down.stride == across.stride <= 2:
         return None
     return f"{down} and {across}"
@@ -243,9 +252,30 @@ def offsets_fit_3x3(node: Node) -> str | None:
     return None if fits else f"rows of {row_bytes} bytes in the plane, {channels} channels"
 
 
-def cost_3x3(node: Node, reference: Reference) -> Cost:
-    """Instructions of the chosen tiling."""
-    tiling, columns = tiling_3x3(node), node.output.shape[2]
+def cost_3x3(node: Node, tiling: Tiling) -> Cost:
+    """Constants are the stream, code is counted."""
+    columns = node.output.shape[2]
     code = 1000 + (450 if columns % 2 else 0) + (8 * min(node.input(0).shape[2], 12) if tiling.group == 1 else 400)
-    constants = 4 * node.output.shape[3] * (6 + requantisation(node, "negated").words.shape[1])
+    constants = 4 * node.output.shape[3] * (4 + requantisation(node, "negated").words.shape[1])
     return Cost(instructions_3x3(node, tiling), constants, code)
+
+
+def room_pays(node: Node) -> str | None:
+    """Longer strips than those of small planes must take fewer instructions."""
+    small, large = (instructions_3x3(node, tiling_3x3(node, room)) for room in (SMALL, LARGE))
+    return None if large < small else f"{large} instructions in place of {small}"
+
+
+def kernel_3x3(name: str, room: Room, access: Access) -> Kernel:
+    """The row of the kernel that has so much room for planes."""
+    rules = (three_by_three, offsets_fit_3x3, requantises)
+    return Kernel(
+        name,
+        access=access,
+        params=params_3x3,
+        scratch_bytes=lambda node: scratch_bytes_3x3(node, tiling_3x3(node, room)),
+        switches=lambda node, reference: switches_3x3(node, tiling_3x3(node, room)),
+        features=dsp.DSP,
+        constraints=rules if room is SMALL else (*rules, room_pays),
+        cost=lambda node, reference: cost_3x3(node, tiling_3x3(node, room)),
+    )
