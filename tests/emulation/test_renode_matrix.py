@@ -109,7 +109,7 @@ def test_failures_say_what_was_seen_and_what_was_wanted(cases: tuple[Path, tuple
     assert [kind for kind, outcome in kinds.items() if outcome.mark == "ok"] == ["right", "flipped"]
     assert f"{right.unicorn_instructions} instructions, Unicorn 5" in kinds["other-count"].text
     assert "layers=13; wanted TINYGEN PASS gesture inputs=9 layers=9" in kinds["other-line"].text
-    assert "TINYGEN DIFFER gesture input=0 layer=1 " in kinds["other-layer"].text
+    assert "TINYGEN DIFFER gesture constants layer=1 " in kinds["other-layer"].text
     assert "layer=99" in kinds["other-layer"].text
     assert "nosuch.repl" in kinds["no-platform"].text
     assert 'Expected pattern "tinygen run ends at" did not appear in the log' in kinds["no-hooks"].text

@@ -12,8 +12,14 @@ from tinygen.targets import Family, Target, find_target
 from tinygen.toolchain import Toolchain, find_toolchain, measure
 from tinygen.toolchain.options import compile_options
 from tinygen.toolchain.run import call
-from tinygen.toolchain.sizes import pushed_bytes
-from tinygen.toolchain.stack import RUNTIME_HELPER_BYTES, Frame, frames_from_section, frames_from_su, worst_stack
+from tinygen.toolchain.stack import (
+    RUNTIME_HELPER_BYTES,
+    Frame,
+    frames_from_section,
+    frames_from_su,
+    pushed_bytes,
+    worst_stack,
+)
 
 BUILDS = (
     ("cortex-m4f", "arm-none-eabi-gcc"),
@@ -217,4 +223,4 @@ def test_gccs_report_is_read(lines: str, frames: dict[str, Frame], tmp_path: Pat
     ],
 )
 def test_what_assembly_takes_of_the_stack_is_counted(text: str, count: int) -> None:
-    assert pushed_bytes(["", text]) == count
+    assert pushed_bytes(text) == count
