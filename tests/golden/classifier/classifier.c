@@ -104,6 +104,10 @@ TINYGEN_CHECK(classifier_arena_keeps_its_budget, CLASSIFIER_ARENA_BYTES <= CLASS
 TINYGEN_CHECK(classifier_constants_keep_their_budget, CLASSIFIER_CONSTANT_BYTES <= CLASSIFIER_MAX_CONSTANT_BYTES);
 #endif
 
+#if defined(__clang__) /* some helpers serve only assembly, or only the C beside it */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wunused-function"
+#endif
 /* sum / count, halves away from zero. */
 static inline int32_t average(int32_t sum, int32_t count, uint32_t reciprocal)
 {
@@ -214,6 +218,10 @@ static inline int32_t window_end(int32_t origin, int32_t dilation, int32_t taps,
     const int32_t end = origin < size ? (size - origin + dilation - 1) / dilation : 0;
     return end < taps ? end : taps;
 }
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 typedef struct {
     int32_t input_height;

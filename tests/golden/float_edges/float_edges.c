@@ -78,6 +78,10 @@ TINYGEN_CHECK(float_edges_arena_keeps_its_budget, FLOAT_EDGES_ARENA_BYTES <= FLO
 TINYGEN_CHECK(float_edges_constants_keep_their_budget, FLOAT_EDGES_CONSTANT_BYTES <= FLOAT_EDGES_MAX_CONSTANT_BYTES);
 #endif
 
+#if defined(__clang__) /* some helpers serve only assembly, or only the C beside it */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wunused-function"
+#endif
 static inline int8_t clamp_s8(int32_t value, int32_t low, int32_t high)
 {
     if (value < low) {
@@ -143,6 +147,10 @@ static inline const int8_t *source_s8(const tinygen_source *view, int32_t row)
     const int32_t slot = row < view->ring_rows ? row : row % view->ring_rows;
     return (const int8_t *)view->base + slot * view->row_stride;
 }
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 typedef struct {
     int32_t row_elements;
