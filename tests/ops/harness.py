@@ -17,9 +17,11 @@ from tinygen.boards import Board
 from tinygen.emit import Sources, emit
 from tinygen.emulate import Emulator, Job
 from tinygen.ir import Array, Graph, Node, Reference
-from tinygen.kernels import select
+from tinygen.kernels import Schedule, select
 from tinygen.lower import lower
-from tinygen.plan import Step, plan
+from tinygen.plan import Plan, Step
+from tinygen.plan.check import check
+from tinygen.plan.place import place
 from tinygen.tflite import ModelFile, read
 from tinygen.toolchain import Build, Platform, build_firmware
 from tinygen.validate.inputs import Inference, as_bytes, random_inputs
@@ -45,19 +47,26 @@ def inputs_of(graph: Graph) -> tuple[Inference, ...]:
 def generate(graph: Graph, board: Board, reference: Reference) -> Sources:
     """C for a graph of independent nodes, each run in several ranges of rows."""
     schedule = select(graph, board.target.features)
-    planned = plan(graph, schedule)
-    rng = np.random.default_rng(2)
-    steps = [part for step in planned.steps for part in _cut(step, rng)]
-    program = lower(graph, schedule, dataclasses.replace(planned, steps=tuple(steps)), NAME, reference)
+    planned = place(graph, schedule, cut_steps(graph))
+    check(graph, schedule, planned)
+    return generate_planned(graph, schedule, planned, board, reference)
+
+
+def generate_planned(graph: Graph, schedule: Schedule, planned: Plan, board: Board, reference: Reference) -> Sources:
+    """C for a plan."""
+    program = lower(graph, schedule, planned, NAME, reference)
     return emit(program, model_sha256="0" * 64, target=board.target.name)
 
 
-def _cut(step: Step, rng: np.random.Generator) -> list[Step]:
-    """The step in up to four ranges of rows."""
-    cuts = sorted(
-        {step.row_begin, step.row_end, *rng.integers(step.row_begin, step.row_end, 3, endpoint=True).tolist()}
-    )
-    return [Step(step.layer, begin, end) for begin, end in itertools.pairwise(cuts)]
+def cut_steps(graph: Graph) -> list[Step]:
+    """Every node in up to four ranges of rows."""
+    rng = np.random.default_rng(2)
+    steps = []
+    for layer, node in enumerate(graph.nodes):
+        rows = node.outputs[0].rows
+        cuts = sorted({0, rows, *rng.integers(0, rows, 3, endpoint=True).tolist()})
+        steps += [Step(layer, begin, end) for begin, end in itertools.pairwise(cuts)]
+    return steps
 
 
 def roomy(board: Board) -> Board:

@@ -1,7 +1,19 @@
 """The frozen values that the pipeline's arrows pass: tensors, operators, kernels, graphs."""
 
 from tinygen.ir.graph import Graph, Node
-from tinygen.ir.kernel import Access, Cost, CType, Float, Int8Array, Int32, Int32Array, Kernel, Params, Unit
+from tinygen.ir.kernel import (
+    Access,
+    Cost,
+    CType,
+    Direction,
+    Float,
+    Int8Array,
+    Int32,
+    Int32Array,
+    Kernel,
+    Params,
+    Unit,
+)
 from tinygen.ir.op import Activation, Constraint, Op, Padding
 from tinygen.ir.reference import Reference, Rounding
 from tinygen.ir.tensor import Array, DType, Quant, Shape, Tensor
@@ -14,6 +26,7 @@ __all__ = [
     "Constraint",
     "Cost",
     "DType",
+    "Direction",
     "Float",
     "Graph",
     "Int8Array",

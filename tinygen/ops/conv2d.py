@@ -205,6 +205,11 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
 
 
+def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Columns of the input that output columns begin..end-1 read."""
+    return windows(node)[1].input_range(begin, end, node.input(0).shape[2])
+
+
 @dataclass(frozen=True, slots=True)
 class Conv2D(Op):
     padding: Padding = Padding.SAME
@@ -229,14 +234,14 @@ class Conv2D(Op):
     kernels = (
         Kernel(
             "conv2d_s8__dsp",
-            access=Access(Unit.PIXEL, input_rows),
+            access=Access(Unit.PIXEL, input_rows, input_columns=input_columns, pixels=4),
             params=dsp_params,
             scratch_bytes=dsp_scratch_bytes,
             switches=dsp_switches,
             features=dsp.DSP,
             constraints=(one_group, dsp.two_roundings_fit),
         ),
-        Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),
+        Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns), params=params),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

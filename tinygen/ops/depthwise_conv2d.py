@@ -126,6 +126,11 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
 
 
+def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Columns of the input that output columns begin..end-1 read."""
+    return windows(node)[1].input_range(begin, end, node.input(0).shape[2])
+
+
 @dataclass(frozen=True, slots=True)
 class DepthwiseConv2D(Op):
     padding: Padding = Padding.SAME
@@ -147,7 +152,13 @@ class DepthwiseConv2D(Op):
         one_scale_or_one_a_channel(3),
         accumulators_fit(3),
     )
-    kernels = (Kernel("depthwise_conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),)
+    kernels = (
+        Kernel(
+            "depthwise_conv2d_s8__c",
+            access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns, by_channel=True),
+            params=params,
+        ),
+    )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
         down, across = windows(node)

@@ -227,6 +227,12 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return (begin, end) if rows == node.output.rows else (0, rows)
 
 
+def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """The same columns where the items lie in the input as they do in the output, else all."""
+    items = node.input(0).nhwc
+    return (begin, end) if items[:3] == node.output.nhwc[:3] else (0, items[2])
+
+
 @dataclass(frozen=True, slots=True)
 class FullyConnected(Op):
     fused_activation_function: Activation = Activation.NONE
@@ -251,14 +257,19 @@ class FullyConnected(Op):
     kernels = (
         Kernel(
             "fully_connected_s8__dsp",
-            access=Access(Unit.PIXEL, input_rows),
+            access=Access(Unit.PIXEL, input_rows, input_columns=input_columns),
             params=dsp_params,
             scratch_bytes=dsp_scratch_bytes,
             switches=dsp_switches,
             features=dsp.DSP,
             constraints=(short_items,),
         ),
-        Kernel("fully_connected_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params, switches=rounding),
+        Kernel(
+            "fully_connected_s8__c",
+            access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns),
+            params=params,
+            switches=rounding,
+        ),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

@@ -49,6 +49,14 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
 
 
+def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Columns of the input that output columns begin..end-1 read."""
+    return windows(node)[1].input_range(begin, end, node.input(0).shape[2])
+
+
+POOL = Access(Unit.ELEMENT, input_rows, input_columns=input_columns, by_channel=True)
+
+
 def same_quantisation(node: Node) -> str | None:
     """Input and output must have the same scale, within 1e-6, and the same zero point."""
     data, output = node.input(0), node.output
@@ -135,7 +143,7 @@ class Pool2D(Op):
 class AveragePool2D(Pool2D):
     name: ClassVar[str] = "AVERAGE_POOL_2D"
     version: ClassVar[int] = 3
-    kernels = (Kernel("average_pool2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),)
+    kernels = (Kernel("average_pool2d_s8__c", access=POOL, params=params),)
 
     def reference(self, node: Node, values: Sequence[Array | None], reference: Reference) -> tuple[Array, ...]:
         (data,), output = values, node.output
@@ -160,7 +168,7 @@ class AveragePool2D(Pool2D):
 class MaxPool2D(Pool2D):
     name: ClassVar[str] = "MAX_POOL_2D"
     version: ClassVar[int] = 3
-    kernels = (Kernel("max_pool2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params),)
+    kernels = (Kernel("max_pool2d_s8__c", access=POOL, params=params),)
 
     def reference(self, node: Node, values: Sequence[Array | None], reference: Reference) -> tuple[Array, ...]:
         (data,), output = values, node.output

@@ -1,0 +1,155 @@
+"""A plan played byte by byte, from what kernels state in `Access` alone: slow, plain, apart from the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tinygen.ir import Access, Direction, Graph, Node, Tensor, Unit
+from tinygen.kernels import Schedule
+from tinygen.plan import Plan
+
+Byte = tuple[int, int]
+"""A value and a byte of it."""
+
+
+class Spoiled(Exception):
+    """A byte is gone before its last read."""
+
+
+class Replay:
+    """The arena as a mapping of address → the byte it holds."""
+
+    def __init__(self, graph: Graph, schedule: Schedule, planned: Plan) -> None:
+        self.graph, self.schedule, self.plan = graph, schedule, planned
+        self.arena: dict[int, Byte] = {}
+        self.root = {t.index: t.index for t in graph.tensors()}
+        for layer, node in enumerate(graph.nodes):
+            if schedule.kernels[layer] is None:
+                source = node.op.view_of(node)
+                assert source is not None
+                self.root[node.output.index] = self.root[node.input(source).index]
+
+    def run(self) -> None:
+        """Raise Spoiled when a value is read or shown that is not there."""
+        for tensor in self.graph.inputs:
+            self.write(tensor, range(tensor.size_bytes))
+        for step in self.plan.steps:
+            node, kernel = self.graph.nodes[step.layer], self.schedule.kernels[step.layer]
+            if kernel is not None:
+                size = kernel.scratch_bytes(node)
+                scratch = (
+                    range(self.plan.scratch_offsets[step.layer], self.plan.scratch_offsets[step.layer] + size)
+                    if size
+                    else range(0)
+                )
+                if any(not 0 <= address < self.plan.arena_bytes for address in scratch):
+                    raise Spoiled("scratch outside")
+                for unit in _units(node, kernel.access, step.row_begin, step.row_end):
+                    self.unit(
+                        node,
+                        unit,
+                        [i for i in kernel.operands(node) if not node.input(i).is_constant],
+                        kernel.access,
+                        scratch,
+                    )
+            rows = range(step.row_begin, step.row_end)
+            for tensor in node.outputs:
+                self.read(tensor, [b for r in rows for b in range(r * tensor.row_bytes, (r + 1) * tensor.row_bytes)])
+        for tensor in self.graph.outputs:
+            self.read(tensor, range(tensor.size_bytes))
+
+    def address(self, tensor: Tensor, byte: int) -> int:
+        view = self.plan.views[tensor.index]
+        row, column = divmod(byte, tensor.row_bytes)
+        return view.offset_bytes + row % view.ring_rows * view.row_stride_bytes + column
+
+    def write(self, tensor: Tensor, span: Iterable[int]) -> None:
+        for byte in span:
+            address = self.address(tensor, byte)
+            if not 0 <= address < self.plan.arena_bytes:
+                raise Spoiled("outside")
+            self.arena[address] = self.root[tensor.index], byte
+
+    def read(self, tensor: Tensor, span: Iterable[int]) -> None:
+        for byte in span:
+            if self.arena.get(self.address(tensor, byte)) != (self.root[tensor.index], byte):
+                raise Spoiled(f"tensor {tensor.index}, byte {byte}")
+
+    def unit(
+        self, node: Node, cells: list[tuple[int, int]], operands: list[int], access: Access, scratch: range
+    ) -> None:
+        """One unit: what it reads must be there before it writes and, where it may still read, after."""
+        writes = [(t, [b for r, c in cells for b in _output_bytes(t, access, r, c)]) for t in node.outputs]
+        reads = [
+            (node.input(i), [b for r, c in cells for b in _operand_bytes(node, i, access, r, c)]) for i in operands
+        ]
+        for address in scratch:
+            self.arena[address] = (-1, address)
+        for tensor, span in reads:
+            self.read(tensor, span)
+        if any(self.address(t, b) in scratch for t, span in writes for b in span):
+            raise Spoiled("scratch is overwritten")
+        if access.by_channel and not access.reads_first:
+            for tensor, span in reads:
+                channel_of = {self.address(tensor, b): _channel(tensor, b) for b in span}
+                for sink, bytes_written in writes:
+                    for byte in bytes_written:
+                        if channel_of.get(self.address(sink, byte), _channel(sink, byte)) != _channel(sink, byte):
+                            raise Spoiled("another channel is overwritten")
+        for tensor, span in writes:
+            self.write(tensor, span)
+        if not access.reads_first and not access.by_channel:
+            for tensor, span in reads:
+                self.read(tensor, span)
+
+
+def spoils(graph: Graph, schedule: Schedule, planned: Plan) -> bool:
+    """Whether a value is lost."""
+    try:
+        Replay(graph, schedule, planned).run()
+    except Spoiled:
+        return True
+    return False
+
+
+def _units(node: Node, access: Access, begin: int, end: int) -> Iterator[list[tuple[int, int]]]:
+    """The cells (row, column) of each unit, in order of time."""
+    output = node.outputs[0]
+    _, _, width, channels = output.nhwc
+    columns = width * channels if access.elementwise else width
+    cells = [(row, column) for row in range(begin, end) for column in range(columns)]
+    if access.direction is Direction.BACKWARD:
+        cells.reverse()
+    if access.elementwise or access.unit is Unit.ELEMENT:
+        size = 1
+    else:
+        size = {Unit.PIXEL: access.pixels, Unit.ROW: access.rows(node) * columns, Unit.TENSOR: len(cells)}[access.unit]
+    for first in range(0, len(cells), size):
+        yield cells[first : first + size]
+
+
+def _output_bytes(tensor: Tensor, access: Access, row: int, column: int) -> range:
+    size = tensor.dtype.size_bytes if access.elementwise else tensor.nhwc[3] * tensor.dtype.size_bytes
+    return range(row * tensor.row_bytes + column * size, row * tensor.row_bytes + (column + 1) * size)
+
+
+def _operand_bytes(node: Node, operand: int, access: Access, row: int, column: int) -> list[int]:
+    tensor = node.input(operand)
+    first, last = access.input_rows(node, operand, row, row + 1)
+    size = tensor.nhwc[3] * tensor.dtype.size_bytes
+    if access.elementwise and tensor.elements == node.outputs[0].elements:
+        size = tensor.dtype.size_bytes
+        low, high = column, column + 1
+    elif access.elementwise:
+        low, high = 0, tensor.nhwc[2]
+    else:
+        low, high = access.input_columns(node, operand, column, column + 1)
+    return [
+        b
+        for y in range(first, last)
+        for b in range(y * tensor.row_bytes + low * size, y * tensor.row_bytes + high * size)
+    ]
+
+
+def _channel(tensor: Tensor, byte: int) -> int:
+    return byte // tensor.dtype.size_bytes % tensor.nhwc[3]
