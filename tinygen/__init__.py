@@ -7,7 +7,7 @@ assert tinygen.validate(compiled).equal
 """
 
 from tinygen.boards import Board, load_board
-from tinygen.compile import Compiled, Optimize, Options, compile_model
+from tinygen.compile import Compiled, Options, compile_model
 from tinygen.errors import (
     BoardError,
     DoesNotFitError,
@@ -19,6 +19,7 @@ from tinygen.errors import (
     UsageError,
 )
 from tinygen.ir import Reference
+from tinygen.kernels import Optimize
 from tinygen.tflite import ModelFile
 from tinygen.tflite import read as read_model
 from tinygen.validate.profile import Profile, profile

@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from tinygen import emulate
-from tinygen.compile import Optimize
 from tinygen.export import ProjectKind, renode
 from tinygen.ir import Reference
+from tinygen.kernels import Optimize
 from tinygen.report.demo import EXAMPLES
 from tinygen.version import VERSION
 

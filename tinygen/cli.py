@@ -17,7 +17,7 @@ from rich.console import Console
 from tinygen import emulate, toolchain
 from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
 from tinygen.boards import Board, board_names, load_board
-from tinygen.compile import Compiled, Optimize, Options, compile_model
+from tinygen.compile import Compiled, Options, compile_model
 from tinygen.errors import TinygenError, ToolError, UsageError
 from tinygen.export import (
     MANIFEST,
@@ -32,6 +32,7 @@ from tinygen.export import (
 from tinygen.export.render import file_name
 from tinygen.fit import check_fit, check_fit_together, check_vectors, fit_problem
 from tinygen.ir import Reference
+from tinygen.kernels import Optimize
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
 from tinygen.report import tables

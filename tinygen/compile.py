@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from tinygen.boards import Board
 from tinygen.emit import Sources, c_identifier, emit
 from tinygen.emit.names import is_c_identifier
 from tinygen.errors import UsageError
 from tinygen.ir import Reference
-from tinygen.kernels import select
+from tinygen.kernels import Optimize, select
 from tinygen.lower import lower
 from tinygen.passes import run_passes
 from tinygen.plan import plan
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
-
-
-class Optimize(Enum):
-    """What the choice between several kernels of one layer weighs most."""
-
-    BALANCED = "balanced"
-    SPEED = "speed"
-    RAM = "ram"
-    FLASH = "flash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +48,6 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
     name = options.name or c_identifier(model.graph.name)
     graph = run_passes(model.graph, options.reference)
     schedule = select(graph, board.target.features)
-    program = lower(graph, schedule, plan(graph, schedule), name, options.reference)
+    program = lower(graph, schedule, plan(graph, schedule, options.optimize), name, options.reference)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name)
     return Compiled(model, board, options, program, sources)

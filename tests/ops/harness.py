@@ -64,7 +64,8 @@ def cut_steps(graph: Graph) -> list[Step]:
     steps = []
     for layer, node in enumerate(graph.nodes):
         rows = node.outputs[0].rows
-        cuts = sorted({0, rows, *rng.integers(0, rows, 3, endpoint=True).tolist()})
+        inner = [] if node.op.view_of(node) is not None else rng.integers(0, rows, 3, endpoint=True).tolist()
+        cuts = sorted({0, rows, *inner})
         steps += [Step(layer, begin, end) for begin, end in itertools.pairwise(cuts)]
     return steps
 

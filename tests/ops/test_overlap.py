@@ -64,12 +64,12 @@ def limit(layer: Layer, source: Value, sink: Value) -> tuple[int, int] | None:
     pixel = output.nhwc[3] * output.dtype.size_bytes
     if access.reads_first:
         more = max(operand.dtype.size_bytes, output.dtype.size_bytes)
-        gaps = forbidden(source.life(), sink.life(), 0, output.dtype.size_bytes)
-    elif access.by_channel and pixel == operand.nhwc[3] * operand.dtype.size_bytes:
-        gaps, more = forbidden(source.life(), sink.life(), 0, pixel), pixel
+        gaps = forbidden(source.life(), sink.life(), output.dtype.size_bytes)
+    elif layer.keeps_channels:
+        gaps, more = forbidden(source.life(), sink.life(), pixel), pixel
     else:
-        unit = {Unit.ELEMENT: pixel, Unit.ROW: output.row_bytes, Unit.TENSOR: output.size_bytes}[access.unit]
-        gaps, more = forbidden(source.life(), sink.life(), 1 if access.by_channel else 0, 1), unit
+        unit = {Unit.ELEMENT: pixel, Unit.ROW: output.row_bytes}.get(access.unit, output.size_bytes)
+        gaps, more = forbidden(source.life(), sink.life(), 1), unit
     return None if gaps is None else (gaps.begins[0] - gaps.step, gaps.begins[0] - gaps.step + more)
 
 

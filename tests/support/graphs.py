@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from tests.support.models import ModelBuilder, Operand
-from tinygen.ir import Graph, Kernel, Reference
+from tinygen.ir import Graph, Kernel, Reference, Unit
+from tinygen.ir.kernel import all_columns
 from tinygen.kernels import Schedule, select
 from tinygen.passes import run_passes
 from tinygen.tflite import read_model
@@ -118,7 +119,7 @@ def pointwise(b: ModelBuilder, x: Operand, channels: int) -> Operand:
 
 
 def random_graph(seed: int, features: frozenset[str] = frozenset()) -> tuple[Graph, Schedule]:
-    """A random model after the passes; about half of its kernels demand scratch of any size."""
+    """A random model after the passes; about half of its kernels demand scratch, and some go channel by channel."""
     graph = run_passes(read_model(RandomModel(seed).b.finish()), Reference.LITERT)
     rng = np.random.default_rng(seed)
 
@@ -126,7 +127,12 @@ def random_graph(seed: int, features: frozenset[str] = frozenset()) -> tuple[Gra
         size_bytes = int(rng.integers(1, 40))
         if kernel is None or rng.random() < 0.5:
             return kernel
-        return dataclasses.replace(kernel, scratch_bytes=lambda node: size_bytes)
+        access = kernel.access
+        if access.by_channel and rng.random() < 0.7:
+            rows = int(rng.integers(1, 4))
+            unit = Unit.CHANNEL if rng.random() < 0.5 else Unit.ROW
+            access = dataclasses.replace(access, unit=unit, rows=lambda node: rows, input_columns=all_columns)
+        return dataclasses.replace(kernel, scratch_bytes=lambda node: size_bytes, access=access)
 
     return graph, Schedule({layer: demand(k) for layer, k in select(graph, features).kernels.items()})
 

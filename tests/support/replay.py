@@ -44,14 +44,13 @@ class Replay:
                 )
                 if any(not 0 <= address < self.plan.arena_bytes for address in scratch):
                     raise Spoiled("scratch outside")
-                for unit in _units(node, kernel.access, step.row_begin, step.row_end):
-                    self.unit(
-                        node,
-                        unit,
-                        [i for i in kernel.operands(node) if not node.input(i).is_constant],
-                        kernel.access,
-                        scratch,
-                    )
+                operands = [i for i in kernel.operands(node) if not node.input(i).is_constant]
+                apart = kernel.access.keeps_channels and _same_pixels(node, operands)
+                units = list(_units(node, kernel.access, step.row_begin, step.row_end, apart))
+                if apart and kernel.access.unit is Unit.CHANNEL:
+                    self.expect_own_channels(node, [cell for unit in units for cell in unit], operands, kernel.access)
+                for unit in units:
+                    self.unit(node, unit, operands, kernel.access, scratch, apart)
             rows = range(step.row_begin, step.row_end)
             for tensor in node.outputs:
                 self.read(tensor, [b for r in rows for b in range(r * tensor.row_bytes, (r + 1) * tensor.row_bytes)])
@@ -75,32 +74,56 @@ class Replay:
             if self.arena.get(self.address(tensor, byte)) != (self.root[tensor.index], byte):
                 raise Spoiled(f"tensor {tensor.index}, byte {byte}")
 
-    def unit(
-        self, node: Node, cells: list[tuple[int, int]], operands: list[int], access: Access, scratch: range
-    ) -> None:
-        """One unit: what it reads must be there before it writes and, where it may still read, after."""
-        writes = [(t, [b for r, c in cells for b in _output_bytes(t, access, r, c)]) for t in node.outputs]
+    def touched(
+        self, node: Node, cells: list[tuple[int, int]], operands: list[int], access: Access
+    ) -> tuple[list[tuple[Tensor, list[int]]], list[tuple[Tensor, list[int]]]]:
+        """The bytes that cells of the output read and write."""
         reads = [
             (node.input(i), [b for r, c in cells for b in _operand_bytes(node, i, access, r, c)]) for i in operands
         ]
+        writes = [(t, [b for r, c in cells for b in _output_bytes(t, access, r, c)]) for t in node.outputs]
+        return reads, writes
+
+    def expect_own_channels(
+        self, node: Node, cells: list[tuple[int, int]], operands: list[int], access: Access
+    ) -> None:
+        """What is written may lie over what the same cells read only where the channel is the same."""
+        reads, writes = self.touched(node, cells, operands, access)
+        for tensor, span in reads:
+            channel_of = {self.address(tensor, b): _channel(tensor, b) for b in span}
+            for sink, written in writes:
+                if any(channel_of.get(self.address(sink, b), _channel(sink, b)) != _channel(sink, b) for b in written):
+                    raise Spoiled("another channel is overwritten")
+
+    def unit(
+        self,
+        node: Node,
+        cells: list[tuple[int, int]],
+        operands: list[int],
+        access: Access,
+        scratch: range,
+        apart: bool,
+    ) -> None:
+        """One unit: what it reads must be there before it writes and, where it may still read, after."""
+        reads, writes = self.touched(node, cells, operands, access)
         for address in scratch:
             self.arena[address] = (-1, address)
         for tensor, span in reads:
             self.read(tensor, span)
         if any(self.address(t, b) in scratch for t, span in writes for b in span):
             raise Spoiled("scratch is overwritten")
-        if access.by_channel and not access.reads_first:
-            for tensor, span in reads:
-                channel_of = {self.address(tensor, b): _channel(tensor, b) for b in span}
-                for sink, bytes_written in writes:
-                    for byte in bytes_written:
-                        if channel_of.get(self.address(sink, byte), _channel(sink, byte)) != _channel(sink, byte):
-                            raise Spoiled("another channel is overwritten")
+        if apart:
+            self.expect_own_channels(node, cells, operands, access)
         for tensor, span in writes:
             self.write(tensor, span)
-        if not access.reads_first and not access.by_channel:
+        if not access.reads_first and not apart:
             for tensor, span in reads:
                 self.read(tensor, span)
+
+
+def _same_pixels(node: Node, operands: list[int]) -> bool:
+    tensors = [*(node.input(i) for i in operands), *node.outputs]
+    return len({tensor.nhwc[3] * tensor.dtype.size_bytes for tensor in tensors}) == 1
 
 
 def spoils(graph: Graph, schedule: Schedule, planned: Plan) -> bool:
@@ -112,7 +135,7 @@ def spoils(graph: Graph, schedule: Schedule, planned: Plan) -> bool:
     return False
 
 
-def _units(node: Node, access: Access, begin: int, end: int) -> Iterator[list[tuple[int, int]]]:
+def _units(node: Node, access: Access, begin: int, end: int, apart: bool) -> Iterator[list[tuple[int, int]]]:
     """The cells (row, column) of each unit, in order of time."""
     output = node.outputs[0]
     _, _, width, channels = output.nhwc
@@ -123,7 +146,9 @@ def _units(node: Node, access: Access, begin: int, end: int) -> Iterator[list[tu
     if access.elementwise or access.unit is Unit.ELEMENT:
         size = 1
     else:
-        size = {Unit.PIXEL: access.pixels, Unit.ROW: access.rows(node) * columns, Unit.TENSOR: len(cells)}[access.unit]
+        rows = access.rows(node) * columns
+        sizes = {Unit.PIXEL: access.pixels, Unit.ROW: rows, Unit.TENSOR: len(cells)}
+        size = sizes.get(access.unit, rows if apart else len(cells))
     for first in range(0, len(cells), size):
         yield cells[first : first + size]
 

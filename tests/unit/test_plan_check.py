@@ -172,7 +172,7 @@ def test_the_picture_is_drawn_as_the_plan_is() -> None:
     buffers = (
         Buffer(dying, (4,)),
         Buffer(Life.constant(4, 5, 30), (5, 7)),
-        Buffer(Life.constant(4, 10, 19), (), 1),
+        Buffer(Life.constant(4, 10, 19), (), (1,)),
     )
     drawn = memory_picture(hand_made(buffers, (0, 8, 0), 2), {4: "image", 5: "scores"})
     rows = ["aa.##."] * 4 + ["aaaaaa"] * 4 + ["..bbbb"] * 4
@@ -202,11 +202,11 @@ def test_the_picture_shows_every_buffer_and_tensor_of_a_plan(seed: int) -> None:
     assert len({len(row) for row in grid}) == 1
     assert len(legend) == len(planned.buffers)
     for number, (buffer, offset, line) in enumerate(zip(planned.buffers, planned.offsets, legend, strict=True)):
-        letter = "#" if buffer.scratch_of is not None else LETTERS[number]
+        letter = "#" if buffer.scratch_of else LETTERS[number]
         assert line.startswith(f"  {letter}  ")
         assert f"{offset:,} .. " in line and f"{offset + buffer.size_bytes:,}  steps" in line
         assert all(names[tensor] in line for tensor in buffer.tensors)
-        if buffer.size_bytes * HEIGHT >= 2 * (planned.arena_bytes + HEIGHT) and buffer.scratch_of is None:  # two slices
+        if buffer.size_bytes * HEIGHT >= 2 * (planned.arena_bytes + HEIGHT) and not buffer.scratch_of:  # two slices
             assert any(letter in row for row in grid)
 
 

@@ -46,12 +46,15 @@ class Unit(Enum):
     ELEMENT  a pixel; each of its elements is written after its own reads, but the others may still need the same input
     PIXEL    `Access.pixels` pixels in a row, also across rows: all that they need is read before the first is written
     ROW      `Access.rows` rows of a call, written while what they need is still being read
-    TENSOR   all rows of a call, likewise
+    CHANNEL  a channel in all rows of a call, `Access.rows` of them at a time: within one channel, rows are written
+             after the last read of what they and earlier rows need
+    TENSOR   all rows of a call, written while what they need is still being read
     """
 
     ELEMENT = "element"
     PIXEL = "pixel"
     ROW = "row"
+    CHANNEL = "channel"
     TENSOR = "tensor"
 
 
@@ -105,10 +108,10 @@ class Access:
                     again; other operands are read as the rows and columns say
     input_columns   columns of an operand that output columns begin..end-1 read, wherever they stand in their row
     pixels          pixels of a unit of PIXEL
-    rows            rows of a unit of ROW
+    rows            rows of a unit of ROW or CHANNEL
     by_channel      within a unit of ELEMENT or ROW, channel c of the output is written after the last read of channel
-                    c of an operand with as many channels, and needs no other: so an output that lies a whole number of
-                    pixels from the operand may take the place of what its own unit reads
+                    c of an operand with as many channels, and needs no other, as CHANNEL implies: so an output that
+                    lies a whole number of pixels from the operand may take the place of what its own unit reads
     direction       the order of units
     """
 
@@ -125,6 +128,11 @@ class Access:
     def reads_first(self) -> bool:
         """Whether a unit has read all that it needs when it begins to write."""
         return self.elementwise or self.unit is Unit.PIXEL
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether each channel of the output takes the place of its own channel of the operand alone."""
+        return not self.reads_first and (self.by_channel or self.unit is Unit.CHANNEL)
 
 
 @dataclass(frozen=True, slots=True)

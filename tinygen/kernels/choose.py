@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from tinygen.ir import Graph, Kernel, Node
+
+
+class Optimize(Enum):
+    """What the choice between several kernels of one layer weighs most."""
+
+    BALANCED = "balanced"
+    SPEED = "speed"
+    RAM = "ram"
+    FLASH = "flash"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygen.ir import Access, Graph, Tensor
+from tinygen.ir import Graph, Tensor
 from tinygen.kernels import Schedule
 from tinygen.plan.units import NEVER, Cells, Layer, layers_of
-from tinygen.plan.values import Ints, Plan, View
+from tinygen.plan.values import Bools, Ints, Plan, View
 
 NOBODY, SCRATCH = -1, -2
 
@@ -25,7 +25,6 @@ class _Arena:
 
     def __init__(self, graph: Graph, layers: tuple[Layer | None, ...], plan: Plan) -> None:
         self.holds = np.full(plan.arena_bytes, NOBODY, np.int64)
-        self.last_read = np.full(plan.arena_bytes, NEVER, np.int64)
         self._plan = plan
         self._names: dict[int, int] = {}
         end = 0
@@ -56,6 +55,10 @@ class _Arena:
         """Rows begin..end-1 are written."""
         self.holds[self.addresses(tensor, begin, end)] = self.names(tensor, begin, end)
 
+    def forget_scratch(self) -> None:
+        """What a kernel leaves in its scratch is of no use to anybody."""
+        self.holds[self.holds == SCRATCH] = NOBODY
+
     def expect(self, tensor: Tensor, begin: int, end: int, sentence: str) -> None:
         """Raise PlanError unless rows begin..end-1 are there."""
         if (self.holds[self.addresses(tensor, begin, end)] != self.names(tensor, begin, end)).any():
@@ -66,14 +69,14 @@ def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
     """Raise PlanError when a step reads bytes that do not hold the value it reads, or a row is not made once."""
     layers = layers_of(graph, schedule)
     arena = _Arena(graph, layers, plan)
-    made = [0] * len(layers)
+    made = [np.zeros(node.outputs[0].rows, np.int64) for node in graph.nodes]
     for tensor in graph.inputs:
         arena.write(tensor, 0, tensor.rows)
     for step in plan.steps:
         node, layer = graph.nodes[step.layer], layers[step.layer]
-        if step.row_begin != made[step.layer] or step.row_end <= step.row_begin:
-            raise PlanError(f"{node.describe()} does not make its rows once and in order")
-        made[step.layer] = step.row_end
+        if not 0 <= step.row_begin < step.row_end <= len(made[step.layer]):
+            raise PlanError(f"{node.describe()} makes rows {step.row_begin} to {step.row_end}, which do not exist")
+        made[step.layer][step.row_begin : step.row_end] += 1
         if layer is not None:
             _replay(arena, layer, step.row_begin, step.row_end, plan.scratch_offsets.get(step.layer))
         for tensor in node.outputs:
@@ -81,8 +84,8 @@ def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
                 tensor, step.row_begin, step.row_end, f"{node.describe()} does not leave tensor {tensor.index} whole"
             )
     for node, rows in zip(graph.nodes, made, strict=True):
-        if rows != node.outputs[0].rows:
-            raise PlanError(f"{node.describe()} makes {rows} of {node.outputs[0].rows} rows")
+        if (rows != 1).any():
+            raise PlanError(f"{node.describe()} does not make each of its rows once")
     for tensor in graph.outputs:
         arena.expect(tensor, 0, tensor.rows, f"graph output {tensor.index} does not survive to the end")
 
@@ -95,41 +98,49 @@ def _replay(arena: _Arena, layer: Layer, begin: int, end: int, scratch_offset: i
         if offset < 0 or offset + layer.scratch_bytes > len(arena.holds):
             raise PlanError(f"the scratch of {node.describe()} lies outside the arena")
         arena.holds[offset : offset + layer.scratch_bytes] = SCRATCH
-    for cells in call.reads:
-        sentence = f"{node.describe()} reads tensor {cells.tensor.index}, whose bytes hold something else"
+    for number, cells in enumerate(call.whole.reads):
         read = _by_byte(cells) != NEVER
         rows = cells.first_row, cells.first_row + len(cells.unit)
         at, names = arena.addresses(cells.tensor, *rows), arena.names(cells.tensor, *rows)
         if (arena.holds[at] != names)[read].any():
-            raise PlanError(sentence)
-        for sink in call.writes:
-            if _takes_too_early(arena, layer.access, cells, sink):
+            raise PlanError(f"{node.describe()} reads tensor {cells.tensor.index}, whose bytes hold something else")
+        for other, sink in enumerate(call.whole.writes):
+            own = (call.channel.reads[number], call.channel.writes[other]) if layer.keeps_channels else None
+            if _takes_too_early(arena, call.whole.late, cells, sink, own):
                 raise PlanError(f"{node.describe()} writes tensor {sink.tensor.index} over tensor {cells.tensor.index}")
-    for cells in call.writes:
+    for cells in call.whole.writes:
         rows = cells.first_row, cells.first_row + len(cells.unit)
         if layer.scratch_bytes and (arena.holds[arena.addresses(cells.tensor, *rows)] == SCRATCH).any():
             raise PlanError(f"{node.describe()} writes tensor {cells.tensor.index} over its own scratch")
         arena.write(cells.tensor, *rows)
-    arena.holds[arena.holds == SCRATCH] = NOBODY
+    if layer.scratch_bytes:
+        arena.forget_scratch()
 
 
-def _takes_too_early(arena: _Arena, access: Access, source: Cells, sink: Cells) -> bool:
-    """Whether a byte of the sink is written where one of the source lies that this unit or a later one still reads."""
+def _takes_too_early(arena: _Arena, late: int, source: Cells, sink: Cells, own: tuple[Cells, Cells] | None) -> bool:
+    """Whether a byte of the sink is written where one of the source lies that this unit or a later one still reads.
+
+    `own` is what counts for bytes of one and the same channel, where it differs.
+    """
     at = arena.addresses(source.tensor, source.first_row, source.first_row + len(source.unit))
     to = arena.addresses(sink.tensor, sink.first_row, sink.first_row + len(sink.unit))
     if not at.size or at.max() < to.min() or to.max() < at.min():
         return False
-    needed = np.full(len(arena.holds), NEVER, np.int64)
-    np.maximum.at(needed, at.reshape(-1), _by_byte(source).reshape(-1))
-    written = _by_byte(sink)
-    if access.reads_first:
-        return bool((needed[to] > written).any())
-    if access.by_channel:
-        channel = np.full(len(arena.holds), NEVER, np.int64)
+    base = int(min(at.min(), to.min()))
+    at, to = at - base, to - base
+    size = int(max(at.max(), to.max())) + 1
+
+    def conflicts(read: Cells, written: Cells, may_still_read: int) -> Bools:
+        needed = np.full(size, NEVER, np.int64)
+        np.maximum.at(needed, at.reshape(-1), _by_byte(read).reshape(-1))
+        return np.asarray((needed[to] != NEVER) & (needed[to] + may_still_read > _by_byte(written)))
+
+    found = conflicts(source, sink, late)
+    if own is not None:
+        channel = np.full(size, NEVER, np.int64)
         channel[at] = _channels(source.tensor)[None, :]
-        other = (channel[to] != _channels(sink.tensor)[None, :]).astype(np.int64)
-        return bool((needed[to] > written - other).any())
-    return bool((needed[to] >= written).any())
+        found &= (channel[to] != _channels(sink.tensor)[None, :]) | conflicts(*own, 0)
+    return bool(found.any())
 
 
 def _by_byte(cells: Cells) -> Ints:

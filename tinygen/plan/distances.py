@@ -70,32 +70,29 @@ def side_by_side(first_bytes: int, second_bytes: int) -> Apart:
 
 
 def apart(first: Life, second: Life) -> Apart | None:
-    """The distances that keep two buffers apart, or None when any does."""
-    gaps = forbidden(first, second, 0, ALIGNMENT)
+    """The distances between two buffers, or None when any will do."""
+    gaps = forbidden(first, second, ALIGNMENT)
     return None if gaps is None else Apart((gaps,))
 
 
-def apart_by_channel(first: Life, second: Life, pixel_bytes: int | None) -> Apart | None:
-    """The same where a kernel that goes channel by channel reads the first and writes the second.
+def apart_by_channel(whole: tuple[Life, Life], channel: tuple[Life, Life], pixel_bytes: int) -> Apart | None:
+    """The same where a kernel that keeps channels apart reads the first and writes the second.
 
-    Only at a distance of a whole number of pixels, and when both have pixels of `pixel_bytes`, may a unit's writes take
-    the place of what the same unit reads.
+    At a distance of a whole number of pixels their lives are `channel`, at any other `whole`.
     """
-    strict = forbidden(first, second, 1, ALIGNMENT)
-    if strict is None:
+    gaps = forbidden(*whole, ALIGNMENT)
+    if gaps is None:
         return None
-    if pixel_bytes is None:
-        return Apart((strict,))
     step = math.lcm(pixel_bytes, ALIGNMENT)
-    return Apart((strict, forbidden(first, second, 0, step) or Gaps((), (), step)))
+    return Apart((gaps, forbidden(*channel, step) or Gaps((), (), step)))
 
 
-def forbidden(first: Life, second: Life, late: int, step: int) -> Gaps | None:
-    """The forbidden distances among multiples of `step`, when bytes of the first are needed `late` longer."""
-    if first.last + late < second.first or second.last < first.first:
+def forbidden(first: Life, second: Life, step: int) -> Gaps | None:
+    """The forbidden distances among multiples of `step`."""
+    if first.last < second.first or second.last < first.first:
         return None
     # Of the runs of `first` that meet run j of `second`, the least and the greatest; those between count as well.
-    needed, born = first.death + late, first.birth
+    needed, born = first.death, first.birth
     low = np.maximum(
         np.searchsorted(np.maximum.accumulate(needed), second.birth, "left"),
         np.searchsorted(-np.minimum.accumulate(born), -second.death, "left"),

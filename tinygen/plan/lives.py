@@ -2,58 +2,106 @@
 
 Time counts twice per unit: a unit writes at an odd time; what it has read by then is needed until the even time before,
 what it may still read until the same odd time. So two bytes can share an address when the one is needed until a time
-before the other's birth. A kernel that goes channel by channel is counted as if it had read: whether it has depends on
-the distance, see `distances.apart`.
+before the other's birth.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from tinygen.ir import Graph, Tensor
-from tinygen.plan.units import NEVER, Call, Cells, Layer
+from tinygen.plan.units import NEVER, Cells, Layer, Touch
 from tinygen.plan.values import BEFORE, Ints, Life, Step
+
+UNBORN = int(np.iinfo(np.int64).max)
+
+
+class Grains:
+    """The life of a value while it is being followed: a birth and a death for every few bytes."""
+
+    def __init__(self, value_bytes: int, grain_bytes: int) -> None:
+        self.grain_bytes = grain_bytes
+        self.birth = np.full(value_bytes // grain_bytes, UNBORN)
+        self.death = np.full(value_bytes // grain_bytes, NEVER)
+
+    def write(self, cells: Cells, times: Ints, end: int) -> None:
+        """Cells are written at these times, and are there until the call's end, when a validation build reads them."""
+        at, flat = self._span(cells, times)
+        np.minimum(self.birth[at], flat, out=self.birth[at])
+        np.maximum(self.death[at], end, out=self.death[at])
+
+    def read(self, cells: Cells, times: Ints) -> None:
+        """Cells are needed until these times, or not where it is NEVER."""
+        at, flat = self._span(cells, times)
+        np.maximum(self.death[at], flat, out=self.death[at])
+
+    def life(self, rows: int, ring_rows: int) -> Life:
+        """What was found, for a buffer that holds some of the rows at a time, each in its slot."""
+        birth, death = self.birth, self.death
+        if ring_rows < rows:
+            turns = -(-rows // ring_rows)
+            missing = (turns * ring_rows - rows) * len(birth) // rows
+            birth = np.append(birth, np.full(missing, UNBORN)).reshape(turns, -1).min(axis=0)
+            death = np.append(death, np.full(missing, NEVER)).reshape(turns, -1).max(axis=0)
+        return Life.of_cells(self.grain_bytes, birth, death)
+
+    def _span(self, cells: Cells, times: Ints) -> tuple[slice, Ints]:
+        flat = times.reshape(-1)
+        if cells.cell_bytes != self.grain_bytes:
+            flat = np.repeat(flat, cells.cell_bytes // self.grain_bytes)
+        first = cells.first_row * cells.tensor.row_bytes // self.grain_bytes
+        return slice(first, first + len(flat)), flat
 
 
 @dataclass(slots=True)
 class Value:
-    """Tensors that are views of one another, and their life while it is being followed: a birth and death a grain."""
+    """Tensors that are views of one another, in one place.
+
+    `channel` is their life where all that share an address lie a whole number of pixels apart, `whole` in any case.
+    """
 
     tensors: list[Tensor]
-    size_bytes: int
-    grain_bytes: int = 0
-    birth: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    death: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    channel: Grains
+    whole: Grains
+    ring_rows: int
 
-    def start(self) -> None:
-        """Nothing is known yet."""
-        grains = self.size_bytes // self.grain_bytes
-        self.birth = np.full(grains, np.iinfo(np.int64).max)
-        self.death = np.full(grains, NEVER)
+    @property
+    def rows(self) -> int:
+        """Rows of the tensor that is written."""
+        return self.tensors[0].rows
+
+    @property
+    def is_ring(self) -> bool:
+        """Whether the buffer holds fewer rows than there are."""
+        return self.ring_rows < self.rows
 
     def life(self) -> Life:
-        """What was found, in runs."""
-        return Life.of_cells(self.grain_bytes, self.birth, self.death)
+        """The life of the buffer."""
+        return self.channel.life(self.rows, self.ring_rows)
 
-    def write(self, cells: Cells, time: Ints, end: int) -> None:
-        """Cells are written at these times, and stay until the call's end, when a validation build reads them."""
-        at, flat = self._grains(cells, time)
-        np.minimum(self.birth[at], flat, out=self.birth[at])
-        np.maximum(self.death[at], end, out=self.death[at])
+    def whole_life(self) -> Life:
+        """The life of the buffer when channels are not kept apart."""
+        return self.whole.life(self.rows, self.ring_rows)
 
-    def read(self, cells: Cells, time: Ints) -> None:
-        """Cells are needed until these times, or not where it is NEVER."""
-        at, flat = self._grains(cells, time)
-        np.maximum(self.death[at], flat, out=self.death[at])
+    def find_ring(self) -> None:
+        """The fewest rows in turn that are enough: each is needed no more when the one that takes its slot is born."""
+        born = self.whole.birth.reshape(self.rows, -1).min(axis=1)
+        needed = self.whole.death.reshape(self.rows, -1).max(axis=1)
+        self.ring_rows = 1
+        while self.ring_rows < self.rows and (needed[: -self.ring_rows] >= born[self.ring_rows :]).any():
+            self.ring_rows += 1
 
-    def _grains(self, cells: Cells, time: Ints) -> tuple[slice, Ints]:
-        flat = np.repeat(time.reshape(-1), cells.cell_bytes // self.grain_bytes)
-        first = cells.first_row * cells.tensor.row_bytes // self.grain_bytes
-        return slice(first, first + len(flat)), flat
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Working memory of layers that take turns in it, so that they share it: none keeps anything there."""
+
+    layers: tuple[int, ...]
+    life: Life
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,13 +110,12 @@ class Timeline:
 
     values      values by the tensor that is written, in the order of writing; those of the caller first
     value_of    tensor → value
-    scratch     life of the scratch of each layer that needs some
     times       the time at which each step begins, and the end of the last one
     """
 
     values: Mapping[int, Value]
     value_of: Mapping[int, int]
-    scratch: Mapping[int, Life]
+    scratch: tuple[Scratch, ...]
     times: tuple[int, ...]
 
 
@@ -76,53 +123,81 @@ def follow(graph: Graph, layers: Sequence[Layer | None], steps: Iterable[Step]) 
     """Births and deaths of every run-time value under the given steps."""
     values, value_of = _values(graph, layers)
     for tensor in graph.inputs:
-        values[value_of[tensor.index]].birth[:] = BEFORE
-        values[value_of[tensor.index]].death[:] = 0
-    scratch: dict[int, tuple[int, int]] = {}
+        for grains in (values[tensor.index].channel, values[tensor.index].whole):
+            grains.birth[:] = BEFORE
+            grains.death[:] = 0
+    calls: dict[int, tuple[int, int]] = {}
     time, times = 2, []
     for step in steps:
         times.append(time)
         layer = layers[step.layer]
-        if layer is None:
-            value = values[value_of[graph.nodes[step.layer].output.index]]
-            np.maximum(value.death, time, out=value.death)
+        if layer is None:  # a validation build shows the view
+            _need(values[value_of[graph.nodes[step.layer].output.index]], time)
             time += 2
             continue
         call = layer.call(step.row_begin, step.row_end)
         end = time + 2 * call.units
-        _follow_call(layer, call, time, end, values, value_of)
-        if layer.scratch_bytes:
-            scratch[step.layer] = (min(time, scratch.get(step.layer, (time, end))[0]), end)
+        touched = {tensor.index: values[value_of[tensor.index]] for tensor, _ in layer.cells}
+        _touch(call.channel, time, end, {i: value.channel for i, value in touched.items()})
+        _touch(call.whole, time, end, {i: v.whole for i, v in touched.items() if v.whole is not v.channel})
+        calls[step.layer] = calls.get(step.layer, (time, 0))[0], end
         time = end + 2
     for tensor in graph.outputs:
-        values[value_of[tensor.index]].death[:] = time
-    lives = {
-        index: Life.constant(size, *scratch[index])
-        for index, layer in enumerate(layers)
-        if layer is not None and index in scratch and (size := layer.scratch_bytes)
-    }
-    return Timeline(values, value_of, lives, (*times, time))
+        _need(values[value_of[tensor.index]], time)
+    kept = {value_of[t.index] for t in (*graph.inputs, *graph.outputs)}
+    for index, value in values.items():
+        if index not in kept and len(value.tensors) == 1:
+            value.find_ring()
+    return Timeline(values, value_of, _scratch(layers, calls), (*times, time))
 
 
-def _follow_call(
-    layer: Layer, call: Call, time: int, end: int, values: Mapping[int, Value], value_of: Mapping[int, int]
-) -> None:
-    late = 0 if layer.access.reads_first or layer.access.by_channel else 1
-    for cells in call.reads:
-        needed = np.where(cells.unit == NEVER, NEVER, time + 2 * cells.unit + late)
-        values[value_of[cells.tensor.index]].read(cells, needed)
-    for cells in call.writes:
-        values[value_of[cells.tensor.index]].write(cells, time + 2 * cells.unit + 1, end)
+def _need(value: Value, time: int) -> None:
+    for grains in (value.channel, value.whole):
+        np.maximum(grains.death, time, out=grains.death)
+
+
+def _touch(touch: Touch, time: int, end: int, grains: Mapping[int, Grains]) -> None:
+    """Enter one call into the grains of its tensors."""
+    for cells in touch.reads:
+        if cells.tensor.index in grains:
+            needed = np.where(cells.unit == NEVER, NEVER, time + 2 * cells.unit + touch.late)
+            grains[cells.tensor.index].read(cells, needed)
+    for cells in touch.writes:
+        if cells.tensor.index in grains:
+            grains[cells.tensor.index].write(cells, time + 2 * cells.unit + 1, end)
+
+
+def _scratch(layers: Sequence[Layer | None], calls: Mapping[int, tuple[int, int]]) -> tuple[Scratch, ...]:
+    """Scratch of layers whose calls come in turn lies at one place, as large as the most that one of them needs."""
+    sizes = {index: layer.scratch_bytes for index, layer in enumerate(layers) if layer and layer.scratch_bytes}
+    groups: list[list[int]] = []
+    until = -1
+    for index in sorted((i for i in calls if i in sizes), key=lambda i: calls[i]):
+        if calls[index][0] <= until:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+        until = max(until, calls[index][1])
+    return tuple(Scratch(tuple(group), _turns(group, sizes, calls)) for group in groups)
+
+
+def _turns(group: Sequence[int], sizes: Mapping[int, int], calls: Mapping[int, tuple[int, int]]) -> Life:
+    """A byte of shared scratch lives from the first call to the last of the layers that need so many bytes."""
+    ends = sorted({sizes[index] for index in group})
+    users = [[index for index in group if sizes[index] >= end] for end in ends]
+    births = [min(calls[index][0] for index in own) for own in users]
+    deaths = [max(calls[index][1] for index in own) for own in users]
+    return Life(np.array(ends), np.array(births), np.array(deaths))
 
 
 def _values(graph: Graph, layers: Sequence[Layer | None]) -> tuple[dict[int, Value], dict[int, int]]:
-    """Run-time tensors, those that are views of one another together, with the grain that all their uses need."""
+    """Run-time tensors, those that are views of one another together, with grains as fine as all their uses need."""
     value_of: dict[int, int] = {}
-    values: dict[int, Value] = {}
+    tensors: dict[int, list[Tensor]] = {}
 
     def add(tensor: Tensor, value: int) -> None:
         value_of[tensor.index] = value
-        values.setdefault(value, Value([], tensor.size_bytes)).tensors.append(tensor)
+        tensors.setdefault(value, []).append(tensor)
 
     for tensor in graph.inputs:
         add(tensor, tensor.index)
@@ -134,14 +209,18 @@ def _values(graph: Graph, layers: Sequence[Layer | None]) -> tuple[dict[int, Val
         else:
             for tensor in node.outputs:
                 add(tensor, tensor.index)
-    for value in values.values():
-        value.grain_bytes = value.size_bytes
+    grains = {index: own[0].size_bytes for index, own in tensors.items()}
+    split: set[int] = set()
     for layer in layers:
         if layer is not None:
-            call = layer.call(0, 1)
-            for cells in (*call.reads, *call.writes):
-                value = values[value_of[cells.tensor.index]]
-                value.grain_bytes = math.gcd(value.grain_bytes, cells.cell_bytes)
-    for value in values.values():
-        value.start()
+            for tensor, cell_bytes in layer.cells:
+                value = value_of[tensor.index]
+                grains[value] = math.gcd(grains[value], cell_bytes)
+                if layer.keeps_channels:
+                    split.add(value)
+    values = {}
+    for index, own in tensors.items():
+        channel = Grains(own[0].size_bytes, grains[index])
+        whole = Grains(own[0].size_bytes, grains[index]) if index in split else channel
+        values[index] = Value(own, channel, whole, own[0].rows)
     return values, value_of

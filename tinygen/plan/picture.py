@@ -25,7 +25,7 @@ def memory_picture(plan: Plan, names: dict[int, str]) -> str:
         return "The arena is empty."
     slice_bytes = -(-plan.arena_bytes // HEIGHT)
     width = len(f"{plan.arena_bytes:,}")
-    letter = [SCRATCH if b.scratch_of is not None else LETTERS[i % len(LETTERS)] for i, b in enumerate(plan.buffers)]
+    letter = [SCRATCH if b.scratch_of else LETTERS[i % len(LETTERS)] for i, b in enumerate(plan.buffers)]
     moments = _moments(plan)
     addresses = range(0, plan.arena_bytes, slice_bytes)
     grid = [[FREE] * len(moments) for _ in addresses]
@@ -69,8 +69,8 @@ def _legend(plan: Plan, names: dict[int, str], letter: list[str], width: int) ->
     lines = []
     for buffer, offset, mark in zip(plan.buffers, plan.offsets, letter, strict=True):
         what = (
-            f"scratch of layer {buffer.scratch_of}"
-            if buffer.scratch_of is not None
+            f"scratch of layer{'s' if len(buffer.scratch_of) > 1 else ''} {', '.join(map(str, buffer.scratch_of))}"
+            if buffer.scratch_of
             else ", ".join(names.get(tensor, str(tensor)) for tensor in buffer.tensors)
         )
         lines.append(

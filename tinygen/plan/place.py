@@ -6,23 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygen.ir import Graph, Tensor
+from tinygen.ir import Graph
 from tinygen.kernels import Schedule
 from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.distances import Apart, apart, apart_by_channel, side_by_side
-from tinygen.plan.lives import Timeline, follow
+from tinygen.plan.lives import Timeline, Value, follow
 from tinygen.plan.pack import pack
-from tinygen.plan.units import Layer, layers_of
+from tinygen.plan.units import Layer, layers_of, pixel_bytes
 from tinygen.plan.values import Buffer, Plan, Step, View
 
 
 def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
-    """Find offsets for given steps, which together compute every row of every layer once."""
+    """Find offsets for given steps, which together compute every row of every layer once and in order."""
     layers = layers_of(graph, schedule)
     timeline = follow(graph, layers, steps)
+    values = list(timeline.values.values())
     buffers = [
-        *(Buffer(value.life(), tuple(t.index for t in value.tensors)) for value in timeline.values.values()),
-        *(Buffer(life, (), layer) for layer, life in timeline.scratch.items()),
+        *(Buffer(value.life(), tuple(t.index for t in value.tensors)) for value in values),
+        *(Buffer(scratch.life, (), scratch.layers) for scratch in timeline.scratch),
     ]
     lives = [buffer.life for buffer in buffers]
     floor = lower_bound(lives)
@@ -30,14 +31,14 @@ def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
     offsets = pack([life.size_bytes for life in lives], _pairs(buffers, layers, timeline), ages, floor)
     return Plan(
         views={
-            tensor.index: View(offset, tensor.row_bytes, tensor.rows, tensor.row_bytes)
-            for value, offset in zip(timeline.values.values(), offsets, strict=False)
+            tensor.index: View(
+                offset, tensor.row_bytes, value.ring_rows if value.is_ring else tensor.rows, tensor.row_bytes
+            )
+            for value, offset in zip(values, offsets, strict=False)
             for tensor in value.tensors
         },
         scratch_offsets={
-            buffer.scratch_of: offset
-            for buffer, offset in zip(buffers, offsets, strict=True)
-            if buffer.scratch_of is not None
+            layer: offset for buffer, offset in zip(buffers, offsets, strict=True) for layer in buffer.scratch_of
         },
         steps=tuple(steps),
         buffers=tuple(buffers),
@@ -53,27 +54,23 @@ def _pairs(
     buffers: Sequence[Buffer], layers: Sequence[Layer | None], timeline: Timeline
 ) -> dict[tuple[int, int], Apart]:
     """The distances that keep apart each two buffers that meet."""
-    number = {tensor: i for i, buffer in enumerate(buffers) for tensor in buffer.tensors}
-    by_channel: dict[tuple[int, int], int | None] = {}
-    for layer in layers:
-        if layer is not None and layer.access.by_channel and not layer.access.reads_first:
-            for source in layer.operands:
-                for sink in layer.node.outputs:
-                    pixels = {pixel_bytes(source), pixel_bytes(sink)}
-                    by_channel[number[source.index], number[sink.index]] = pixels.pop() if len(pixels) == 1 else None
+    by_channel = _by_channel(layers, timeline)
     first = np.array([b.life.first for b in buffers])
     last = np.array([b.life.last for b in buffers])
     all_born = np.array([int(b.life.birth.max()) for b in buffers])
     none_dead = np.array([int(b.life.death.min()) for b in buffers])
-    meet = (last[:, None] + 1 >= first[None, :]) & (last[None, :] >= first[:, None])
+    meet = (last[:, None] >= first[None, :]) & (last[None, :] >= first[:, None])
     whole = (none_dead[:, None] >= all_born[None, :]) & (none_dead[None, :] >= all_born[:, None])
+    for i, j in by_channel:  # whose lives may meet only when channels are not kept apart
+        meet[i, j], whole[i, j] = True, False
     pairs = {}
     for i, j in np.argwhere(np.triu(meet, 1)).tolist():
         one, other = buffers[i].life, buffers[j].life
         if whole[i, j]:
             distances: Apart | None = side_by_side(one.size_bytes, other.size_bytes)
         elif (i, j) in by_channel:
-            distances = apart_by_channel(one, other, by_channel[i, j])
+            source, sink, pixel = by_channel[i, j]
+            distances = apart_by_channel((source.whole_life(), sink.whole_life()), (one, other), pixel)
         else:
             distances = apart(one, other)
         if distances is not None:
@@ -81,6 +78,15 @@ def _pairs(
     return pairs
 
 
-def pixel_bytes(tensor: Tensor) -> int:
-    """Bytes of one pixel."""
-    return tensor.nhwc[3] * tensor.dtype.size_bytes
+def _by_channel(layers: Sequence[Layer | None], timeline: Timeline) -> dict[tuple[int, int], tuple[Value, Value, int]]:
+    """The pairs of values of which a kernel that keeps channels apart reads the first and writes the second."""
+    number = {index: i for i, index in enumerate(timeline.values)}
+    found = {}
+    for layer in layers:
+        if layer is not None and layer.keeps_channels:
+            for source in layer.operands:
+                for sink in layer.node.outputs:
+                    read, written = timeline.value_of[source.index], timeline.value_of[sink.index]
+                    values = timeline.values[read], timeline.values[written]
+                    found[number[read], number[written]] = (*values, pixel_bytes(sink))
+    return found

@@ -31,12 +31,28 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Call:
-    """One kernel call. `reads` has the last unit that reads each cell, `writes` the unit that writes it."""
+class Touch:
+    """What a call touches. `reads` has the last unit that reads each cell, `writes` the unit that writes it.
 
-    units: int
+    `late` says that a unit may still read when it writes.
+    """
+
     reads: tuple[Cells, ...]
     writes: tuple[Cells, ...]
+    late: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One kernel call: its number of units, and what they touch.
+
+    `channel` is told for one channel at a time where the kernel keeps channels apart, `whole` for all of them; for
+    other kernels the two are one.
+    """
+
+    units: int
+    channel: Touch
+    whole: Touch
 
 
 class Layer:
@@ -46,6 +62,7 @@ class Layer:
         self.node, self.kernel = node, kernel
         self.access: Access = kernel.access
         self.rows = node.outputs[0].rows
+        self.columns = _columns(node.outputs[0], kernel.access)
         self.scratch_bytes = kernel.scratch_bytes(node)
         self._operands = tuple(
             _Operand(node, kernel.access, position)
@@ -53,6 +70,15 @@ class Layer:
             if (tensor := node.inputs[position]) is not None and not tensor.is_constant
         )
         assert all(tensor.rows == self.rows for tensor in node.outputs), node.describe()
+        pixels = {pixel_bytes(tensor) for tensor in (*self.operands, *node.outputs)}
+        self.cells = tuple(
+            (tensor, tensor.row_bytes // columns)
+            for tensor, columns in (
+                *((operand.tensor, operand.columns) for operand in self._operands),
+                *((tensor, _columns(tensor, kernel.access)) for tensor in node.outputs),
+            )
+        )
+        self.keeps_channels = kernel.access.keeps_channels and len(pixels) == 1
 
     @property
     def operands(self) -> tuple[Tensor, ...]:
@@ -66,20 +92,34 @@ class Layer:
 
     def call(self, begin: int, end: int) -> Call:
         """The call on output rows begin..end-1."""
-        columns = _columns(self.node.outputs[0], self.access)
-        units = _units(self.access, self.access.rows(self.node), end - begin, columns)
-        reads = tuple(operand.reads(units, begin, end) for operand in self._operands)
+        units = _units(self.access, self.access.rows(self.node), end - begin, self.columns)
+        last = int(units.max())
+        late = 0 if self.access.reads_first else 1
+        if self.access.unit is Unit.CHANNEL:  # all rows of one channel come before the next channel
+            whole = self._touch(np.full_like(units, last), np.zeros_like(units), begin, end, late)
+        else:
+            whole = self._touch(units, units, begin, end, late)
+        channel = self._touch(units, units, begin, end, 0) if self.keeps_channels else whole
+        return Call(last + 1, channel, whole)
+
+    def _touch(self, reading: Ints, writing: Ints, begin: int, end: int, late: int) -> Touch:
+        reads = tuple(operand.reads(reading, begin, end) for operand in self._operands)
+        first = np.full((end - begin, 1), writing.min())
         writes = tuple(
-            Cells(t, begin, units if _columns(t, self.access) == columns else np.full((end - begin, 1), units.min()))
-            for t in self.node.outputs
+            Cells(t, begin, writing if _columns(t, self.access) == self.columns else first) for t in self.node.outputs
         )
-        return Call(int(units.max()) + 1, reads, writes)
+        return Touch(reads, writes, late)
 
 
 def layers_of(graph: Graph, schedule: Schedule) -> tuple[Layer | None, ...]:
     """Every node with its kernel; None where it is a view."""
     kernels = [schedule.kernels[index] for index in range(len(graph.nodes))]
     return tuple(None if k is None else Layer(n, k) for n, k in zip(graph.nodes, kernels, strict=True))
+
+
+def pixel_bytes(tensor: Tensor) -> int:
+    """Bytes of one pixel."""
+    return tensor.nhwc[3] * tensor.dtype.size_bytes
 
 
 def _columns(tensor: Tensor, access: Access) -> int:
@@ -98,7 +138,7 @@ def _units(access: Access, unit_rows: int, rows: int, columns: int) -> Ints:
         units = cells
     elif access.unit is Unit.PIXEL:
         units = cells // access.pixels
-    elif access.unit is Unit.ROW:
+    elif access.unit in (Unit.ROW, Unit.CHANNEL):
         units = cells // columns // unit_rows
     else:
         units = np.zeros(count, np.int64)
@@ -121,6 +161,10 @@ class _Operand:
         else:
             ranges = [access.input_columns(node, position, column, column + 1) for column in range(columns)]
             self._columns = self._last(ranges, 0, self.tensor.nhwc[2])
+
+    @property
+    def columns(self) -> int:
+        return len(self._columns)
 
     def rows(self, begin: int, end: int) -> tuple[int, int]:
         ranges = [(first, last) for first, last in self._rows[begin:end] if first < last]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 BEFORE = -1
 """The time at which the caller writes the inputs, and the step that stands for it."""
@@ -57,11 +58,11 @@ class Life:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """Bytes with one place in the arena: a value, under the indices of its tensors, or the scratch of a layer."""
+    """Bytes with one place in the arena: a value, under the indices of its tensors, or the scratch of layers."""
 
     life: Life
     tensors: tuple[int, ...]
-    scratch_of: int | None = None
+    scratch_of: tuple[int, ...] = ()
 
     @property
     def size_bytes(self) -> int:
