@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.graphs import SCALE, pointwise
+from tests.support.models import ModelBuilder
 from tests.support.paths import EXAMPLES
 from tests.support.samples import two_convolutions
 from tinygen import compile_model, load_board, read_model
@@ -356,8 +358,11 @@ def test_a_negative_seed_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
 def test_inspect_tells_machines_whether_it_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", KWS, "--board", "nano33", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["fits"] is True
-    vision = str(next(path for path in EXAMPLES if path.stem == "vision"))
-    assert main(["inspect", vision, "--board", "microbit", "--json"]) == 1
+    builder = ModelBuilder()
+    builder.output(pointwise(builder, builder.input((1, 96, 96, 4), scale=SCALE), 4))
+    large = tmp_path / "large.tflite"
+    large.write_bytes(builder.finish())
+    assert main(["inspect", str(large), "--board", "microbit", "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
     assert printed["fits"] is False and "needs" in printed["problem"]
     assert printed["ram_needed_bytes"] > printed["ram_bytes"]

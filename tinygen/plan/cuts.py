@@ -15,7 +15,8 @@ from tinygen.plan.stream import Chunk, Group, Network, steps_of
 LONGEST = 48
 """Layers of a group at most."""
 
-CHUNKS = (Chunk(1, 1), Chunk(1, 2), Chunk(1, 4), Chunk(2, 2), Chunk(2, 4), Chunk(4, 4), Chunk(8, 8))
+CHUNKS = (Chunk(1, 1), Chunk(1, 2), Chunk(2, 2), Chunk(1, 4), Chunk(2, 4), Chunk(4, 4), Chunk(8, 8))
+"""From the leanest to the fastest."""
 FUSED = 1
 """Instructions that count for a layer in a group, so that the shortest of equal groups is taken."""
 
@@ -53,8 +54,16 @@ class Cuts:
         return [
             Group(begin, end, chunk, early)
             for chunk in CHUNKS
-            for early in ((frozenset(), eager) if eager else (frozenset(),))
+            for early in ((eager, frozenset()) if eager else (frozenset(),))
         ]
+
+    def fastest(self, begin: int, end: int, limit: int) -> Group | None:
+        """The way to run layers begin..end-1 that adds the fewest instructions of those that keep within the limit."""
+        variants = self.variants(begin, end)
+        lean = [group for group in variants if group.chunk == variants[0].chunk]
+        if min(map(self.peak, lean)) > limit:
+            return None
+        return next(group for group in reversed(variants) if self.peak(group) <= limit)
 
     def _shortcuts(self, begin: int, end: int) -> list[int]:
         """Layers that read what another layer of the group reads as well."""
@@ -92,11 +101,10 @@ class Cuts:
                 count = end - begin
                 if best is not None and before[0] + (FUSED * count if count > 1 else 0) >= best[0]:
                     continue
-                for group in self.variants(begin, end):
-                    if self.peak(group) <= limit:
-                        added = before[0] + (self.added(group) + FUSED * count if count > 1 else 0)
-                        best = found[end]
-                        if best is None or added < best[0]:
-                            found[end] = added, (*before[1], group)
+                group = self.fastest(begin, end, limit)
+                if group is not None:
+                    added = before[0] + (self.added(group) + FUSED * count if count > 1 else 0)
+                    if best is None or added < best[0]:
+                        found[end] = added, (*before[1], group)
         last = found[self.layers]
         return None if last is None else last[1]
