@@ -9,12 +9,14 @@
 #define BAUDDIV REGISTER(0x10u)
 #define STATE_TX_FULL (1u << 0)
 #define CTRL_TX_ENABLE (1u << 0)
+#define DIVISOR ((TINYGEN_CONSOLE_CLOCK_HZ + TINYGEN_CONSOLE_BAUD / 2u) / TINYGEN_CONSOLE_BAUD) /* 16 at least */
+#define BITS_A_BYTE 10u
 
 void console_open(void)
 {
     console_setup();
     CTRL = 0;
-    BAUDDIV = (TINYGEN_CONSOLE_CLOCK_HZ + TINYGEN_CONSOLE_BAUD / 2u) / TINYGEN_CONSOLE_BAUD; /* 16 at least */
+    BAUDDIV = DIVISOR;
     CTRL = CTRL_TX_ENABLE;
 }
 
@@ -27,8 +29,12 @@ void console_write(const char *text, uint32_t bytes)
     }
 }
 
+/* The last byte leaves the buffer for the shift register, which has no flag. A turn of the second loop takes several
+   cycles of the core, so it lasts longer than the byte's clocks even where the core is faster than the UART. */
 void console_close(void)
 {
     while ((STATE & STATE_TX_FULL) != 0u) {
+    }
+    for (volatile uint32_t clocks = 0; clocks < BITS_A_BYTE * DIVISOR; clocks++) {
     }
 }

@@ -1,6 +1,8 @@
 /* UART0 of the ESP32 family. The boot ROM has set pins and 115200 baud, and prints there itself; what it also leaves on
    is the watchdogs, which the board's TOML file turns off. Register names: the technical reference manuals, chapter
-   UART. */
+   UART.
+   Writes to one address in sequential instructions may be lost in the first ESP32s (revision 0, erratum CPU-3.3). Here
+   a read of UART_STATUS lies between two of them. */
 #include "console.h"
 #include "tinygen_board.h"
 

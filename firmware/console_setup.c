@@ -2,9 +2,6 @@
 #include "console.h"
 #include "tinygen_board.h"
 
-/* What never comes, such as a crystal that is not fitted, must not silence the console for ever. */
-#define MOST_POLLS 100000u
-
 #if TINYGEN_CONSOLE_STEPS > 0
 
 typedef struct {
@@ -19,16 +16,7 @@ static const step_t steps[TINYGEN_CONSOLE_STEPS] = TINYGEN_CONSOLE_SETUP;
 void console_setup(void)
 {
     for (uint32_t i = 0; i < TINYGEN_CONSOLE_STEPS; i++) {
-        const step_t *step = &steps[i];
-        if ((step->clear | step->set) != 0u) {
-            TINYGEN_REGISTER(step->address) = (TINYGEN_REGISTER(step->address) & ~step->clear) | step->set;
-            (void)TINYGEN_REGISTER(step->address); /* a clock that was just enabled runs after this read */
-        }
-        for (uint32_t polls = 0; polls < MOST_POLLS; polls++) {
-            if ((TINYGEN_REGISTER(step->address) & step->wait_set) == step->wait_set) {
-                break;
-            }
-        }
+        console_step(steps[i].address, steps[i].clear, steps[i].set, steps[i].wait_set);
     }
 }
 

@@ -21,7 +21,7 @@ void console_open(void)
     USART_CR1 = 0; /* BRR can be written only while UE is 0 */
     USART_BRR = (uint32_t)((PARTS * TINYGEN_CONSOLE_CLOCK_HZ + TINYGEN_CONSOLE_BAUD / 2u) / TINYGEN_CONSOLE_BAUD);
     USART_CR1 = CR1_UE | CR1_TE; /* 8 bits, no parity, 16 samples a bit */
-    while ((USART_ISR & ISR_TEACK) == 0u) {
+    for (uint32_t polls = 0; polls < TINYGEN_MOST_POLLS && (USART_ISR & ISR_TEACK) == 0u; polls++) {
     }
 }
 

@@ -27,7 +27,9 @@ extern uint32_t _bss_start[];
 extern uint32_t _bss_end[];
 
 int main(void);
-void Reset_Handler(void) __attribute__((noreturn));
+void Reset_Handler(void) __attribute__((naked));
+void tinygen_before_ram(void) __attribute__((weak)); /* before_ram.c, for chips that need it */
+void tinygen_start(void) __attribute__((noreturn, used));
 void Fault_Handler(void) __attribute__((naked));
 void tinygen_arm_fault(uint32_t stack_pointer, uint32_t exception) __attribute__((noreturn, used));
 
@@ -104,7 +106,22 @@ void tinygen_arm_fault(uint32_t stack_pointer, uint32_t exception)
     tinygen_fault(exception, pc, fault_address, status, stack_pointer);
 }
 
+/* Compilers may open a function by saving registers in RAM, which is too early here. */
 void Reset_Handler(void)
+{
+    __asm__ volatile("ldr r0, 1f\n"
+                     "cmp r0, #0\n"
+                     "beq 0f\n"
+                     "blx r0\n"
+                     "0: ldr r0, 2f\n"
+                     "bx r0\n"
+                     ".p2align 2\n"
+                     ".weak tinygen_before_ram\n"
+                     "1: .word tinygen_before_ram\n"
+                     "2: .word tinygen_start\n");
+}
+
+void tinygen_start(void)
 {
 #if __ARM_ARCH_ISA_THUMB > 1
     SCB_VTOR = (uint32_t)(uintptr_t)&tinygen_vectors;

@@ -7,7 +7,7 @@ assert tinygen.validate(compiled).equal
 """
 
 from tinygen.boards import Board, load_board
-from tinygen.compile import Compiled, Options, compile_model
+from tinygen.compile import Compiled, ConstantChannels, Options, compile_model
 from tinygen.errors import (
     BoardError,
     DoesNotFitError,
@@ -31,6 +31,7 @@ __all__ = [
     "BoardError",
     "Comparison",
     "Compiled",
+    "ConstantChannels",
     "DoesNotFitError",
     "EmulatorError",
     "MismatchError",

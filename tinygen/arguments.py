@@ -17,6 +17,7 @@ Command = Callable[[argparse.Namespace], int]
 
 DEFAULT_INPUTS = 16
 MOST_INPUTS = 10_000
+DEFAULT_PORT_SECONDS = 60.0
 RENODE = "renode"
 
 
@@ -33,13 +34,25 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--optimize",
         choices=[o.value for o in Optimize],
         default=Optimize.BALANCED.value,
-        help="what to weigh most where several kernels suit a layer; not used yet: the best for the core is taken",
+        help="what to weigh most where several kernels suit a layer (default: balanced)",
+    )
+    compiling.add_argument(
+        "--kernel",
+        type=_layer_kernel,
+        action="append",
+        metavar="LAYER=NAME",
+        help="the kernel of a layer, by its index as profile shows it; may be given for several layers",
     )
     compiling.add_argument(
         "--reference",
         choices=[r.value for r in Reference],
         default=Reference.LITERT.value,
         help="the Python interpreter that defines the right answer (default: litert)",
+    )
+    compiling.add_argument(
+        "--keep-constant-channels",
+        action="store_true",
+        help="compute channels that hold one value for every input, which are otherwise left out",
     )
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON for machines")
@@ -98,7 +111,10 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     command.add_argument("--name", help="with --port: the --name that the model was built with")
     command.add_argument("--port", metavar="PORT", help="read a real board's self-test from this serial port instead")
     command.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="how long to wait at the port (default: 60)"
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"how long to wait at the --port (default: {DEFAULT_PORT_SECONDS:g})",
     )
     command.set_defaults(command=run["validate"])
 
@@ -135,6 +151,14 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     command = commands.add_parser("doctor", parents=[as_json], help="what is installed, and how to get the rest")
     command.set_defaults(command=run["doctor"])
     return top
+
+
+def _layer_kernel(text: str) -> tuple[int, str]:
+    """A layer's index and the kernel it shall have."""
+    layer, equals, name = text.partition("=")
+    if not (layer.isascii() and layer.isdecimal() and equals and name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not LAYER=NAME, such as 3=conv2d_s8__c")
+    return int(layer), name
 
 
 def _seconds(text: str) -> float:

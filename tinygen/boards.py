@@ -66,13 +66,14 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RegisterStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of the console's set-up: `*address = (*address & ~clear) | set`, then wait for `wait_set`."""
+    """One step of the console's set-up: `*address = (*address & ~clear) | set`, or wait for `wait_set`."""
 
     address: int
     why: str
     clear: int = 0
     set: int = 0
     wait_set: int = 0
+    before_ram: bool = False  # Cortex-M: taken at reset too, before anything is written to RAM
 
 
 class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -296,6 +297,8 @@ def _problems(file: _BoardFile, target: Target, stack_bytes: int) -> list[str]:
     if (ram and not 256 <= stack_bytes <= ram.size_bytes) or stack_bytes % 16:
         problems.append(f"stack_bytes is {stack_bytes}; it must be a multiple of 16, at least 256, and fit in RAM.")
     problems += _console_problems(file.console)
+    if target.architecture is not Architecture.ARM_M and any(step.before_ram for step in file.console.setup):
+        problems.append("console.setup: before_ram is for Cortex-M only.")
     if file.emulation.unicorn and not target.unicorn_cpu:
         problems.append(f"emulation.unicorn is true, but Unicorn has no model of {target.name}.")
     if target.architecture is Architecture.XTENSA and not any(
@@ -337,4 +340,6 @@ def _console_problems(console: Console) -> list[str]:
         values = (step.address, step.clear, step.set, step.wait_set)
         if any(not 0 <= value < ADDRESS_END for value in values) or step.address % 4:
             problems.append(f"console.setup[{index}]: address and masks must be 32-bit, the address aligned.")
+        if step.wait_set and (step.clear or step.set):
+            problems.append(f"console.setup[{index}]: it both writes and waits; make it two steps.")
     return problems

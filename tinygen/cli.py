@@ -15,13 +15,14 @@ from pathlib import Path
 from rich.console import Console
 
 from tinygen import emulate, toolchain
-from tinygen.arguments import DEFAULT_INPUTS, RENODE, Command, parser
+from tinygen.arguments import DEFAULT_INPUTS, DEFAULT_PORT_SECONDS, RENODE, Command, parser
 from tinygen.boards import Board, board_names, load_board
-from tinygen.compile import Compiled, Options, compile_model
-from tinygen.errors import TinygenError, ToolError, UsageError
+from tinygen.compile import Compiled, ConstantChannels, Options, compile_model
+from tinygen.errors import MismatchError, TinygenError, ToolError, UsageError
 from tinygen.export import (
     MANIFEST,
     Bundle,
+    Edited,
     ProjectKind,
     default_kind,
     export_project,
@@ -51,6 +52,7 @@ from tinygen.report.profile import profile_json, profile_summary
 from tinygen.report.progress import progress
 from tinygen.resources import resource_path
 from tinygen.tflite import ModelFile, read
+from tinygen.toolchain.elf import INSTALL as INSTALL_ELF_READER
 from tinygen.validate import interpreters, port
 from tinygen.validate.in_renode import validate_in_renode
 from tinygen.validate.profile import profile
@@ -93,6 +95,8 @@ def build(options: argparse.Namespace) -> int:
         check_fit(model, model.program.weights_bytes, max_ram_bytes=options.max_ram, max_flash_bytes=options.max_flash)
         check_vectors(model, inputs)
     sizes = [_measure(compiled) for compiled in models]
+    if options.max_flash is not None:
+        _check_measured(board, sizes)
     selftests = [selftest_sources(model, make_vectors(model, inputs)) for model in models]
     bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs)
     check_fit_together(
@@ -107,15 +111,30 @@ def build(options: argparse.Namespace) -> int:
         files |= _selftest_firmware(bundle)
     manifest = project_manifest(bundle, kind, sizes, files)
     folder = options.output or f"{bundle.name}_{file_name(board.name)}"
-    write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
+    edited = write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
+    _tell_of_edits(folder, edited)
     if options.json:
         _print_json(manifest)
     else:
-        check = shlex.join(["tinygen", "validate", options.models[0], "--board", options.board])
-        commands = [("next", next_command(kind, bundle, folder)), ("and", check)]
+        commands = [("next", next_command(kind, bundle, folder))]
+        commands += [("and", _validate_command(options, model)) for model in options.models]
         label = kind.value if options.export or kind is ProjectKind.PLATFORMIO else f"{kind.value} {NO_PLATFORMIO}"
-        _console().print(tables.build_summary(bundle, sizes, folder, label, commands))
+        console = _console()
+        console.print(tables.build_summary(bundle, sizes, folder, label))
+        for word, command in commands:
+            console.print(f"{word:8} {command}", soft_wrap=True)  # whole, whatever the width, to be copied
     return 0
+
+
+def _tell_of_edits(folder: str, edited: Edited) -> None:
+    """Warnings on standard error: which files of the user's making the build left, and which it wrote anew."""
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if edited.kept:
+        text = "kept as you changed them; delete one and build again to have tinygen's own"
+        console.print(f"warning: {folder}: {text}: {', '.join(edited.kept)}", style="yellow", soft_wrap=True)
+    if edited.replaced:
+        text = "your changes are gone, for these files are made from the model and the board"
+        console.print(f"warning: {folder}: {text}: {', '.join(edited.replaced)}", style="yellow", soft_wrap=True)
 
 
 def _renode_files(bundle: Bundle, platform: str | None) -> dict[str, str]:
@@ -151,6 +170,8 @@ def validate_command(options: argparse.Namespace) -> int:
         raise UsageError("validate: --replay compares values, which Renode does not show; choose another --emulator.")
     if options.name:
         raise UsageError("validate: --name says whose lines to read at --port; without a port it means nothing.")
+    if options.timeout is not None:
+        raise UsageError("validate: --timeout says how long to wait at --port; without a port it means nothing.")
     with progress(Console(stderr=True)) as show:
         if options.replay:
             saved = load_run(Path(options.replay))
@@ -198,6 +219,8 @@ def profile_command(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     """`tinygen inspect`"""
+    if options.kernel and not options.board:
+        raise UsageError("inspect: --kernel chooses for a board; give --board too.")
     model = read(options.model)
     compiled = _compile_model(model, options, Reference(options.reference)) if options.board else None
     if options.json:
@@ -209,6 +232,8 @@ def inspect(options: argparse.Namespace) -> int:
     if compiled:
         names = {t.index: f"{t.describe()} {t.name}" for t in compiled.program.graph.tensors()}
         console.print(tables.layer_table(compiled.program))
+        if compiled.program.graph.reductions:
+            console.print(tables.reduction_table(compiled.program.graph))
         console.print(memory_picture(compiled.program.plan, names), markup=False, soft_wrap=True)
         check_fit(compiled, compiled.program.weights_bytes)
         console.print(tables.fit_summary(compiled))
@@ -260,13 +285,16 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _validate_port(options: argparse.Namespace) -> int:
     """The board itself runs the self-test; its lines come over a serial port."""
-    if options.replay or options.save_run:
-        raise UsageError("validate: --port reads what the board tells; it goes with neither --replay nor --save-run.")
+    _check_port_options(options)
     compiled = _compile(options)
     name, layers = options.name or compiled.program.name, len(compiled.program.graph.nodes)
     with progress(Console(stderr=True)) as show:
         result = port.read_port(
-            options.port, name, baud=compiled.board.console.baud, timeout_s=options.timeout, progress=show
+            options.port,
+            name,
+            baud=compiled.board.console.baud,
+            timeout_s=options.timeout or DEFAULT_PORT_SECONDS,
+            progress=show,
         )
     if result.layers not in (None, layers):
         raise UsageError(
@@ -276,7 +304,27 @@ def _validate_port(options: argparse.Namespace) -> int:
         _print_json(selftest_json(name, options.board, result))
     else:
         _console().print("\n".join(result.lines))
+    if result.contradicts_itself:
+        raise MismatchError(
+            f"{options.port}: the last line says PASS, but something differed before it. Did the board restart in "
+            "between? Run it again."
+        )
     return 0 if result.passed else 1
+
+
+def _check_port_options(options: argparse.Namespace) -> None:
+    """What is of an emulated run is refused beside a port, instead of ignored."""
+    given = {
+        "--replay": options.replay,
+        "--save-run": options.save_run,
+        "--inputs": options.inputs is not None,
+        "--seed": options.seed is not None,
+        "--renode": options.renode,
+        "--emulator": options.emulator != "auto",
+    }
+    refused = [option for option, is_given in given.items() if is_given]
+    if refused:
+        raise UsageError(f"validate: --port reads what the board tells; leave {' and '.join(refused)} out.")
 
 
 def _compile_all(options: argparse.Namespace) -> list[Compiled]:
@@ -288,6 +336,8 @@ def _compile_all(options: argparse.Namespace) -> list[Compiled]:
             "their order, or leave it out: then the files' names count."
         )
     board, chosen = load_board(options.board), _options(options, Reference(options.reference))
+    if chosen.kernels and len(names) > 1:
+        raise UsageError("--kernel speaks of one model's layers. Build the models one by one, or leave it out.")
     return [
         compile_model(read(path), board, replace(chosen, name=name))
         for path, name in zip(options.models, names, strict=True)
@@ -295,7 +345,16 @@ def _compile_all(options: argparse.Namespace) -> list[Compiled]:
 
 
 def _options(options: argparse.Namespace, reference: Reference) -> Options:
-    return Options(reference=reference, optimize=Optimize(options.optimize))
+    kernels: dict[int, str] = {}
+    for layer, name in options.kernel or ():
+        if kernels.setdefault(layer, name) != name:
+            raise UsageError(f"--kernel names two kernels for layer {layer}: {kernels[layer]} and {name}.")
+    return Options(
+        reference=reference,
+        optimize=Optimize(options.optimize),
+        kernels=kernels,
+        constant_channels=ConstantChannels.KEEP if options.keep_constant_channels else ConstantChannels.DROP,
+    )
 
 
 def _inputs(options: argparse.Namespace) -> tuple[int | Path, int]:
@@ -340,17 +399,47 @@ def _measure(compiled: Compiled) -> toolchain.CodeSize | None:
     return toolchain.measure(sources.files, sources.name, compiled.board.target, found)
 
 
+def _check_measured(board: Board, sizes: Sequence[toolchain.CodeSize | None]) -> None:
+    """Raise ToolError when a budget of flash cannot be checked, because nothing here tells the code's size."""
+    if None not in sizes:
+        return
+    try:
+        toolchain.find_toolchain(board.target)
+        reason = f"pyelftools, which measures it, is not installed: {INSTALL_ELF_READER}; see `tinygen doctor`."
+    except ToolError as error:
+        reason = str(error)
+    raise ToolError(
+        f"--max-flash cannot be checked: it is of weights and code, and the code's size is unknown. {reason} "
+        "Nothing was written."
+    )
+
+
 def _save(comparison: Comparison, path: Path) -> None:
     compiled = comparison.compiled
     settings = {"name": compiled.program.graph.name, "reference": compiled.options.reference.value}
     save_run(path, SavedRun(compiled.model.data, settings, comparison.inputs, comparison.expected))
 
 
+def _validate_command(options: argparse.Namespace, model: str) -> str:
+    """The command that validates what was just built."""
+    words = ["tinygen", "validate", model, "--board", options.board]
+    default = Options()
+    words += ["--reference", options.reference] if options.reference != default.reference.value else []
+    words += ["--optimize", options.optimize] if options.optimize != default.optimize.value else []
+    return shlex.join([*words, *_choices(options)])
+
+
+def _choices(options: argparse.Namespace) -> list[str]:
+    """The options that change the code besides --optimize, as they were given."""
+    words = [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
+    return words + (["--keep-constant-channels"] if options.keep_constant_channels else [])
+
+
 def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[str]) -> str:
     """The command that repeats this validation."""
     words = ["tinygen", "validate", *([options.model] if options.model else []), "--board", options.board]
     words += ["--emulator", options.emulator, "--reference", compiled.options.reference.value]
-    words += ["--optimize", options.optimize, *inputs]
+    words += ["--optimize", options.optimize, *_choices(options), *inputs]
     return shlex.join(words)
 
 

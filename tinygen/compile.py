@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 
 from tinygen.boards import Board
 from tinygen.emit import Sources, c_identifier, emit
 from tinygen.emit.names import is_c_identifier
 from tinygen.errors import UsageError
 from tinygen.ir import Reference
-from tinygen.kernels import Optimize, select
+from tinygen.kernels import Optimize, applicable
 from tinygen.lower import lower
-from tinygen.passes import run_passes
-from tinygen.plan import plan
+from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
+from tinygen.passes.single_channel import convolution_is_faster
+from tinygen.plan import arrange
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
 
 
+class ConstantChannels(Enum):
+    """What becomes of channels that are proved to hold one value for every input."""
+
+    DROP = "drop"
+    KEEP = "keep"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What shapes the generated C besides model and board. `name` is the C prefix, by default the file's stem."""
+    """What shapes the generated C besides model and board.
+
+    `name` is the C prefix, by default the file's stem. `kernels` names the kernel of a layer, by its index as profile
+    shows it, where the choice shall not be left to `optimize`.
+    """
 
     reference: Reference = Reference.LITERT
     optimize: Optimize = Optimize.BALANCED
     name: str | None = None
+    kernels: Mapping[int, str] = field(default_factory=dict)
+    constant_channels: ConstantChannels = ConstantChannels.DROP
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +54,10 @@ class Compiled:
 
 
 def compile_model(model: ModelFile, board: Board, options: Options = Options()) -> Compiled:
-    """Read graph → passes → kernels → plan → program → text. Raises UsageError when the name is no C identifier."""
+    """Read graph → passes → kernels → plan → program → text.
+
+    Raises UsageError when the name is no C identifier, or a layer's kernel does not apply to it.
+    """
     if options.name is not None and not is_c_identifier(options.name):
         raise UsageError(
             f"--name {options.name!r} is no C identifier of up to 40 characters, or it is a keyword of C or C++, one "
@@ -46,8 +65,19 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
             "Use letters, digits and underscores, starting with a letter."
         )
     name = options.name or c_identifier(model.graph.name)
-    graph = run_passes(model.graph, options.reference)
-    schedule = select(graph, board.target.features)
-    program = lower(graph, schedule, plan(graph, schedule, options.optimize), name, options.reference)
+    graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
+    rows = applicable(graph, board.target.features, options.reference, options.kernels)
+    schedule, planned = arrange(graph, rows, options.optimize)
+    program = lower(graph, schedule, planned, name, options.reference)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name)
     return Compiled(model, board, options, program, sources)
+
+
+def _left_out(board: Board, options: Options) -> tuple[Pass, ...]:
+    """The passes that the board gains nothing by, or that the user does not want."""
+    passes: list[Pass] = []
+    if not convolution_is_faster(board.target.features):
+        passes.append(convolve_single_channels)
+    if options.constant_channels is ConstantChannels.KEEP:
+        passes.append(drop_constant_channels)
+    return tuple(passes)

@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 import numpy as np
 
 from tinygen.ir import CType, DType, Graph, Kernel, Node, Params, Reference, Tensor
-from tinygen.kernels import Schedule
+from tinygen.kernels import Schedule, function_name
 from tinygen.passes.edges import is_input_edge, is_output_edge
 from tinygen.plan import Plan, View, blocks_of
 from tinygen.program import Constant, KernelInstance, Layer, Member, Operand, Port, Program, Value
@@ -99,8 +99,7 @@ def _layer(
 
 def _instance(kernel: Kernel, node: Node, reference: Reference, params: Params) -> KernelInstance:
     switches = kernel.switches(node, reference)
-    function = "_".join([kernel.name, *switches.values()])
-    return KernelInstance(function, kernel, switches, _members(type(params)))
+    return KernelInstance(function_name(kernel.name, switches), kernel, switches, _members(type(params)))
 
 
 def _members(params: type[Params]) -> tuple[Member, ...]:

@@ -93,7 +93,7 @@ def _xtensa(name: str, features: str, own_gcc: Family) -> Target:
     )
 
 
-# zig's cortex_* models have no FPU and no MVE unless the feature is named; see the traps in TOOLCHAINS.
+# zig's cortex_* models have no FPU and no MVE, and its cortex_m33 no DSP, unless the feature is named.
 TARGETS: tuple[Target, ...] = (
     _arm("cortex-m0", "", "-mcpu=cortex-m0 -mfloat-abi=soft", "cortex_m0", "CORTEX_M0"),
     # Unicorn has no M0+; the M0 has the same instructions.
@@ -125,7 +125,7 @@ TARGETS: tuple[Target, ...] = (
         "cortex-m33f",
         "mul div unaligned dsp fpu",
         "-mcpu=cortex-m33 -mfpu=fpv5-sp-d16 -mfloat-abi=hard",
-        "cortex_m33+fp_armv8d16sp",
+        "cortex_m33+dsp+fp_armv8d16sp",
         "CORTEX_M33",
     ),
     _arm(

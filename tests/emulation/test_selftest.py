@@ -141,6 +141,9 @@ def test_a_board_without_a_uart_prints_by_semihosting(near: str, emulator: str, 
 # --- fail -----------------------------------------------------------------------------------------------------------
 
 
+CRCS = r"crc=[0-9a-f]{8} expected=[0-9a-f]{8}"
+
+
 def flip(firmware: Firmware, symbol: str, at: int, bit: int, folder: Path) -> Firmware:
     """The firmware with one bit of one byte of a constant changed, in the ELF file itself."""
     data = bytearray(firmware.elf.read_bytes())
@@ -166,12 +169,12 @@ def test_one_flipped_bit_of_a_weight_fails_in_its_layer(  # type: ignore[no-unty
     symbol, first = weights_in(firmware.elf, NAME, layer, op)
     result = run(flip(firmware, symbol, first + at, 6, tmp_path), emulator)
     assert not result.passed
-    assert re.fullmatch(
-        rf"TINYGEN DIFFER {NAME} input=0 layer={layer} op={op} crc=[0-9a-f]{{8}} expected=[0-9a-f]{{8}}",
-        result.lines[0],
-    ), result.lines
+    array = symbol.removeprefix(f"{NAME}_layer_{layer}_")
+    constants, tensors = result.lines[0], result.lines[1]
+    assert re.fullmatch(rf"TINYGEN DIFFER {NAME} constants layer={layer} op={op} array={array} {CRCS}", constants)
+    assert re.fullmatch(rf"TINYGEN DIFFER {NAME} input=0 layer={layer} op={op} {CRCS}", tensors), result.lines
     last = re.fullmatch(rf"TINYGEN FAIL {NAME} inputs={INPUTS} layers=6 different=(\d+)", result.lines[-1])
-    assert last and int(last[1]) == len(result.differences) >= INPUTS
+    assert last and int(last[1]) == len(result.differences) > INPUTS
     layers = [int(found) for line in result.differences for found in re.findall(r" layer=(\d+) ", line)]
     assert min(layers) == layer
 

@@ -15,6 +15,7 @@ from tests.support.platformio.install import HERE, _memory
 from tests.support.semihosted import run_elf
 from tinygen import load_board
 from tinygen.export import ProjectKind, export_project
+from tinygen.toolchain.elf import open_elf
 
 MANDATORY = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures"}
 
@@ -65,6 +66,23 @@ def test_the_self_test_sketch_passes_without_any_compiler_flag(board: str, tmp_p
     assert output.lines[-1] == "TINYGEN PASS kws inputs=1 layers=14"
 
 
+def test_the_self_test_sketch_checks_the_librarys_own_constants(tmp_path: Path) -> None:
+    """The sketch holds the model's functions once more, as kws_checked_*, but no second copy of its constants."""
+    folder = write_project(ProjectKind.ARDUINO, bundle("nano33", KWS), tmp_path / "kws")
+    weights = folder / "src" / "kws_weights.c"
+    text = weights.read_text()
+    changed = re.sub(r"(-?\d+)(?=,?\n};)", lambda found: str(int(found[1]) ^ 1), text, count=1)
+    assert changed != text
+    weights.write_text(changed)
+    elf = compile_sketch(folder / "examples" / "kws", [folder], tmp_path, "nano33")
+    with open_elf(elf) as image:
+        names = {symbol.name for symbol in image.get_section_by_name(".symtab").iter_symbols()}
+    assert "kws_checked_run" in names and not any(name.startswith("kws_checked_layer") for name in names)
+    output = run_elf(elf, load_board("nano33"))
+    assert output.lines[-1].startswith("TINYGEN FAIL kws inputs=1 layers=14 different="), output
+    assert "TINYGEN DIFFER kws constants layer=0 op=CONV_2D array=" in output.text, output
+
+
 def test_the_own_program_holds_no_checks(tmp_path: Path) -> None:
     folder = write_project(ProjectKind.ARDUINO, bundle("nano33", KWS), tmp_path / "kws")
     elf = compile_sketch(folder / "examples" / "kws_app", [folder], tmp_path, "nano33")
@@ -84,7 +102,8 @@ def test_several_models_are_a_library_each_and_a_sketch_that_uses_them_together(
 def test_the_folder_of_one_model_is_the_library() -> None:
     files = export_project(ProjectKind.ARDUINO, bundle("nano33", KWS))
     found = properties(files["library.properties"])
-    assert set(found) >= MANDATORY
+    assert all(found[key] for key in MANDATORY)  # an empty one is an error to Arduino's own checker
+    assert re.fullmatch(r"https://[a-z.]+/\w+", found["url"])
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.-]*", found["name"])
     assert re.fullmatch(r"\d+\.\d+\.\d+", found["version"])
     assert f"src/{found['includes']}" in files

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.export.projects import GESTURE, KWS, bundle
 from tinygen.errors import UsageError
-from tinygen.export import MANIFEST, write_folder
+from tinygen.export import MANIFEST, Edited, ProjectKind, export_project, write_folder
+from tinygen.export.folder import SHA256, checksums_of, is_for_editing
 
 
 def project(*names: str, text: str = "ours\n") -> dict[str, str]:
-    manifest = json.dumps({"tinygen": "0", "files": sorted(names)})
-    return {**dict.fromkeys(names, text), MANIFEST: manifest}
+    files = dict.fromkeys(names, text)
+    manifest = json.dumps({"tinygen": "0", "files": sorted(names), SHA256: checksums_of(files)})
+    return {**files, MANIFEST: manifest}
 
 
 def snapshot(folder: Path) -> dict[str, str]:
@@ -107,3 +110,86 @@ def test_a_build_goes_on_where_an_interrupted_one_left_files_without_a_manifest_
     (out / "lib" / "b.c").write_text("ours\n")
     write_folder(out, project("a.c", "lib/b.c"))
     assert set(snapshot(out)) == {"a.c", "lib/b.c", MANIFEST}
+
+
+# --- what a user changed -------------------------------------------------------------------------------------------
+
+PROGRAM, MODEL, SCRIPT = "src/main.cpp", "lib/kws/src/kws.c", "renode/kws.resc"
+
+
+def test_a_changed_program_stays_and_changed_c_of_the_model_is_written_anew(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    names = (PROGRAM, MODEL, SCRIPT, "platformio.ini")
+    assert write_folder(out, project(*names)) == Edited()
+    for name in (PROGRAM, MODEL, SCRIPT):
+        (out / name).write_text("mine\n")
+    expected = Edited(kept=(PROGRAM,), replaced=(MODEL, SCRIPT))
+    assert write_folder(out, project(*names, text="new\n")) == expected
+    found = snapshot(out)
+    assert [found[name] for name in names] == ["mine\n", "new\n", "new\n", "new\n"]
+    # it stays at every later build, and is named every time
+    assert write_folder(out, project(*names, text="newer\n")) == Edited(kept=(PROGRAM,))
+    assert snapshot(out)[PROGRAM] == "mine\n"
+    (out / PROGRAM).unlink()
+    assert write_folder(out, project(*names, text="newer\n")) == Edited()
+    assert snapshot(out)[PROGRAM] == "newer\n"
+
+
+def test_a_changed_program_that_the_new_build_has_no_more_becomes_the_users(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_folder(out, project(PROGRAM, MODEL))
+    (out / PROGRAM).write_text("mine\n")
+    assert write_folder(out, project(MODEL)) == Edited(kept=(PROGRAM,))
+    assert snapshot(out)[PROGRAM] == "mine\n"
+    with pytest.raises(UsageError, match="tinygen needs this name and did not write"):
+        write_folder(out, project(PROGRAM, MODEL))
+
+
+def test_other_ends_of_lines_and_the_new_builds_own_text_are_no_changes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_folder(out, project(PROGRAM, "CMakeLists.txt"))
+    (out / PROGRAM).write_bytes(b"ours\r\n")
+    (out / "CMakeLists.txt").write_text("new\n")
+    assert write_folder(out, project(PROGRAM, "CMakeLists.txt", text="new\n")) == Edited()
+    assert snapshot(out)[PROGRAM] == "new\n"
+
+
+def test_a_manifest_without_checksums_is_of_an_older_build(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_folder(out, {PROGRAM: "ours\n", MANIFEST: json.dumps({"tinygen": "0", "files": [PROGRAM]})})
+    (out / PROGRAM).write_text("mine\n")
+    assert write_folder(out, project(PROGRAM, text="new\n")) == Edited()
+    assert snapshot(out)[PROGRAM] == "new\n"
+
+
+@pytest.mark.parametrize("checksums", [[], "x", 3, None])
+def test_broken_checksums_are_no_traceback(checksums: object, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_folder(out, {"a.c": "a", MANIFEST: json.dumps({"tinygen": "0", "files": ["a.c"], SHA256: checksums})})
+    with pytest.raises(UsageError, match="holds files that tinygen did not write"):
+        write_folder(out, project("a.c"))
+
+
+FOR_EDITING = {
+    ProjectKind.PLATFORMIO: {"README.md", "examples/app.cpp", "lib/gesture/library.json", "lib/kws/library.json",
+                             "platformio.ini", "src/main.cpp"},
+    ProjectKind.ARDUINO: {"README.md", "gesture/examples/gesture/gesture.ino",
+                          "gesture/examples/gesture_app/gesture_app.ino", "gesture/library.properties",
+                          "kws/examples/kws/kws.ino", "kws/examples/kws_app/kws_app.ino", "kws/library.properties",
+                          "kws_gesture_app/kws_gesture_app.ino"},
+    ProjectKind.ZEPHYR: {"CMakeLists.txt", "Kconfig", "README.md", "gesture/CMakeLists.txt", "gesture/Kconfig",
+                         "kws/CMakeLists.txt", "kws/Kconfig", "samples/selftest/CMakeLists.txt",
+                         "samples/selftest/prj.conf", "samples/selftest/sample.yaml", "samples/selftest/src/main.c",
+                         "zephyr/module.yml"},
+    ProjectKind.CMAKE: {"CMakeLists.txt", "README.md", "cmake/nano33.cmake", "gesture/CMakeLists.txt",
+                        "kws/CMakeLists.txt", "test/CMakeLists.txt", "test/main.c"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FOR_EDITING)
+def test_the_programs_and_build_files_of_a_project_are_for_editing_and_say_so(kind: ProjectKind) -> None:
+    files = export_project(kind, bundle("nano33", KWS, GESTURE))
+    assert {name for name in files if is_for_editing(name)} == FOR_EDITING[kind]
+    for name, text in files.items():
+        if "Generated by tinygen" in text and not name.endswith((".md", ".properties")):
+            assert ("the next build keeps your changes" in text) == is_for_editing(name), name

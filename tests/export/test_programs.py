@@ -88,7 +88,7 @@ def test_the_programs_of_every_platformio_board_compile(board: str, tmp_path: Pa
     if shutil.which("arm-none-eabi-g++") is None:
         pytest.skip("arm-none-eabi-g++ is missing: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi")
     programs = [path for path in files if path.startswith(("src/", "examples/")) and not path.endswith(".h")]
-    assert len(programs) == 3
+    assert {Path(path).stem for path in programs} >= {"main", "app", "selftests"}
     for path in programs:
         compiler = (
             ["arm-none-eabi-g++", "-std=gnu++14"] if path.endswith(".cpp") else ["arm-none-eabi-gcc", "-std=gnu11"]
@@ -99,8 +99,37 @@ def test_the_programs_of_every_platformio_board_compile(board: str, tmp_path: Pa
         assert done.returncode == 0, done.stderr
 
 
-def test_a_riscv_board_of_espressif_is_not_asked_for_a_counter_that_it_lacks() -> None:
+def test_espressifs_own_function_reads_the_cycles_where_its_sdk_is() -> None:
     files = export_project(ProjectKind.PLATFORMIO, bundle("esp32c3", GESTURE))
-    assert "ESP.getCycleCount()" in files["src/main.cpp"] and "mcycle" not in files["src/main.cpp"]
-    assert "mcycle" not in export_project(ProjectKind.ZEPHYR, bundle("esp32c3", GESTURE))["samples/selftest/src/main.c"]
-    assert "mcycle" in export_project(ProjectKind.ZEPHYR, bundle("riscv-virt", GESTURE))["samples/selftest/src/main.c"]
+    assert "ESP.getCycleCount()" in files["src/main.cpp"]
+    assert not any("cycles" in path for path in files)
+
+
+SAME_SOURCE = {
+    ("nano33", ProjectKind.PLATFORMIO, "src/"): {"cycles.h", "cycles_dwt.c"},
+    ("pico", ProjectKind.PLATFORMIO, "src/"): {"cycles.h", "cycles_none.c"},
+    ("stm32f4-discovery", ProjectKind.PLATFORMIO, "src/"): {
+        "console.h", "console_setup.c", "console_stm32_v1.c", "cycles.h", "cycles_dwt.c",
+    },
+    ("nano33", ProjectKind.ARDUINO, "examples/gesture/"): {"cycles.h", "cycles_dwt.c"},
+    ("riscv-virt", ProjectKind.ZEPHYR, "samples/selftest/src/"): {"cycles.h", "cycles_riscv.c", "cycles_riscv_csr.S"},
+    ("esp32", ProjectKind.ZEPHYR, "samples/selftest/src/"): {"cycles.h", "cycles_ccount.c"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("board", "kind", "folder"), SAME_SOURCE)
+def test_console_and_counter_are_the_ones_that_the_emulated_self_test_has(
+    board: str, kind: ProjectKind, folder: str
+) -> None:
+    files = export_project(kind, bundle(board, GESTURE))
+    prefixes = (f"{folder}cycles", f"{folder}console")
+    assert {path.removeprefix(folder) for path in files if path.startswith(prefixes)} == (
+        SAME_SOURCE[board, kind, folder]
+    )
+    for name in SAME_SOURCE[board, kind, folder]:
+        banner, _, text = files[folder + name].partition("\n")
+        assert "which overwrites this file at the next build" in banner
+        assert text == (ROOT / "firmware" / name).read_text()
+    build = files.get("platformio.ini", "") + files.get("samples/selftest/CMakeLists.txt", "")
+    if kind is not ProjectKind.ARDUINO:  # which compiles all that lies beside a sketch
+        assert all(name in build for name in SAME_SOURCE[board, kind, folder] if not name.endswith(".h"))

@@ -16,8 +16,8 @@ from tests.support.models import ModelBuilder
 from tinygen.boards import Board
 from tinygen.emit import Sources, emit
 from tinygen.emulate import Emulator, Job
-from tinygen.ir import Array, Graph, Node, Reference
-from tinygen.kernels import Schedule, select
+from tinygen.ir import Array, Graph, Kernel, Node, Reference
+from tinygen.kernels import Schedule, kernels_for
 from tinygen.lower import lower
 from tinygen.plan import Plan, Step
 from tinygen.plan.check import check
@@ -46,10 +46,15 @@ def inputs_of(graph: Graph) -> tuple[Inference, ...]:
 
 def generate(graph: Graph, board: Board, reference: Reference) -> Sources:
     """C for a graph of independent nodes, each run in several ranges of rows."""
-    schedule = select(graph, board.target.features)
+    schedule = every_kernel(graph, board.target.features)
     planned = place(graph, schedule, cut_steps(graph))
     check(graph, schedule, planned)
     return generate_planned(graph, schedule, planned, board, reference)
+
+
+def every_kernel(graph: Graph, features: frozenset[str]) -> Schedule:
+    """Each node with one of its kernels in turn."""
+    return Schedule({layer: _kernel(node, features) for layer, node in enumerate(graph.nodes)})
 
 
 def generate_planned(graph: Graph, schedule: Schedule, planned: Plan, board: Board, reference: Reference) -> Sources:
@@ -68,6 +73,14 @@ def cut_steps(graph: Graph) -> list[Step]:
         cuts = sorted({0, rows, *inner})
         steps += [Step(layer, begin, end) for begin, end in itertools.pairwise(cuts)]
     return steps
+
+
+def _kernel(node: Node, features: frozenset[str]) -> Kernel | None:
+    """In turn one of the kernels that apply and need the most features: the choice by cost would leave some out."""
+    kernels = kernels_for(node, features)
+    most = max((len(kernel.features) for kernel in kernels), default=0)
+    best = [kernel for kernel in kernels if len(kernel.features) == most]
+    return best[node.index % len(best)] if best else None
 
 
 def roomy(board: Board) -> Board:

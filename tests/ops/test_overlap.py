@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from tests.ops.cases import CASES
-from tests.ops.harness import NAME, cut_steps, generate_planned, inputs_of, run_c
+from tests.ops.harness import NAME, cut_steps, every_kernel, generate_planned, inputs_of, run_c
 from tests.support.models import ModelBuilder
 from tinygen.boards import Board, load_board
 from tinygen.emulate import find_emulator
 from tinygen.errors import EmulatorError
 from tinygen.ir import Graph, Reference, Unit
-from tinygen.kernels import Schedule, select
+from tinygen.kernels import Schedule
 from tinygen.plan import Plan, Step, View
 from tinygen.plan.check import PlanError, check
 from tinygen.plan.distances import aligned, forbidden
@@ -129,7 +129,7 @@ def wrong_layers(graph: Graph, schedule: Schedule, planned: Plan, board: Board, 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_every_kernel_is_right_at_the_limit(board: Board, steps: Callable[[Graph], list[Step]], tmp_path: Path) -> None:
     graph = model(lambda name: True)
-    schedule = select(graph, board.target.features)
+    schedule = every_kernel(graph, board.target.features)
     planned, _ = at_the_limit(graph, schedule, steps(graph), 0)
     check(graph, schedule, planned)
     assert wrong_layers(graph, schedule, planned, board, tmp_path) == set()
@@ -141,7 +141,7 @@ def test_every_kernel_is_wrong_beyond_the_limit(
     board: Board, steps: Callable[[Graph], list[Step]], tmp_path: Path
 ) -> None:
     graph = model(lambda name: not any(word in name for word in CAUGHT))
-    schedule = select(graph, board.target.features)
+    schedule = every_kernel(graph, board.target.features)
     planned, limited = at_the_limit(graph, schedule, steps(graph), 1)
     with pytest.raises(PlanError):
         check(graph, schedule, planned)
@@ -155,7 +155,7 @@ def test_every_kernel_is_wrong_beyond_the_limit(
 def test_the_sanitizers_see_a_kernel_beyond_the_limit(word: str, message: str, tmp_path: Path) -> None:
     graph = model(lambda name: word in name)
     board = BOARDS[0]
-    schedule = select(graph, board.target.features)
+    schedule = every_kernel(graph, board.target.features)
     planned, limited = at_the_limit(graph, schedule, whole_steps(graph), 1)
     assert limited
     with pytest.raises(EmulatorError, match=message):

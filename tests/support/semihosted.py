@@ -14,6 +14,7 @@ from tinygen.emulate.symbols import read_image
 PAGE = 4096
 SYS_WRITEC, SYS_WRITE0, SYS_EXIT_EXTENDED = 0x03, 0x04, 0x20
 SYSTEM_CONTROL, DWT, STM32_PERIPHERALS = 0xE000_E000, 0xE000_1000, 0x4000_0000
+DWT_CTRL, DWT_CYCCNT = 0, 4
 CYCLES_BETWEEN_READS = 4321
 
 
@@ -45,11 +46,17 @@ def run_elf(elf: Path, board: Board, *, until: str = "", timeout_s: float = 60.0
         engine.mem_map(memory.origin, size, rights.get(memory.kind, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE))
     engine.mem_map(SYSTEM_CONTROL, PAGE)
 
-    def read_dwt(_engine: Any, offset: int, _size: int, _user: object) -> int:
-        output._cycles += CYCLES_BETWEEN_READS if offset == 4 else 0
-        return output._cycles
+    control = [0]
 
-    engine.mmio_map(DWT, PAGE, read_dwt, None, lambda *_: None, None)
+    def read_dwt(_engine: Any, offset: int, _size: int, _user: object) -> int:
+        output._cycles += CYCLES_BETWEEN_READS if offset == DWT_CYCCNT else 0
+        return output._cycles if offset == DWT_CYCCNT else control[0]
+
+    def write_dwt(_engine: Any, offset: int, _size: int, value: int, _user: object) -> None:
+        if offset == DWT_CTRL:
+            control[0] = value
+
+    engine.mmio_map(DWT, PAGE, read_dwt, None, write_dwt, None)
     image = read_image(elf)
     for address, content in image.segments:
         engine.mem_write(address, content)

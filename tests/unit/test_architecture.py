@@ -16,6 +16,7 @@ ORDER = (
     ("errors", "resources", "version", "ir"),
     ("fixedpoint", "gemmlowp", "targets"),
     ("ops", "boards"),
+    ("board_code",),
     ("tflite", "passes", "kernels"),
     ("plan",),
     ("program",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_build_writes_a_platformio_project_and_a_manifest(tmp_path: Path, capsys
         "lib/kws/include/kws.h", "lib/kws/include/kws_selftest.h", "lib/kws/library.json",
         "lib/kws/src/kws.c", "lib/kws/src/kws_selftest.c", "lib/kws/src/kws_weights.c",
         "renode/kws.resc", "renode/kws.robot", "renode/nano33.repl",
-        "src/main.cpp", "src/selftests.c", "src/selftests.h",
+        "src/cycles.h", "src/cycles_dwt.c", "src/main.cpp", "src/selftests.c", "src/selftests.h",
     }  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((out / "manifest.json").read_text())
@@ -67,9 +68,28 @@ def test_build_replaces_its_own_folder_and_keeps_what_the_user_added(tmp_path: P
         "lib/second/include/second.h", "lib/second/include/second_selftest.h", "lib/second/library.json",
         "lib/second/src/second.c", "lib/second/src/second_selftest.c", "lib/second/src/second_weights.c",
         "renode/nano33.repl", "renode/second.resc", "renode/second.robot",
-        "src/main.cpp", "src/selftests.c", "src/selftests.h", "notes.txt", "src/app.cpp",
+        "src/cycles.h", "src/cycles_dwt.c", "src/main.cpp", "src/selftests.c", "src/selftests.h",
+        "notes.txt", "src/app.cpp",
     }  # fmt: skip
     assert not (out / "lib" / "first").exists()
+
+
+def test_a_rebuild_says_which_of_the_users_changes_it_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out)]) == 0
+    assert "warning" not in capsys.readouterr().err
+    for name in ("src/main.cpp", "lib/kws/src/kws.c"):
+        (out / name).write_text(f"// mine\n{(out / name).read_text()}")
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == (
+        f"warning: {out}: kept as you changed them; delete one and build again to have tinygen's own: src/main.cpp\n"
+        f"warning: {out}: your changes are gone, for these files are made from the model and the board: "
+        "lib/kws/src/kws.c\n"
+    )
+    assert (out / "src" / "main.cpp").read_text().startswith("// mine\n")
+    assert not (out / "lib" / "kws" / "src" / "kws.c").read_text().startswith("// mine\n")
+    assert json.loads(shown.out) == json.loads((out / "manifest.json").read_text())
 
 
 def test_another_export_replaces_the_earlier_one(tmp_path: Path) -> None:
@@ -100,7 +120,44 @@ def test_build_ends_with_what_fits_and_the_next_command(tmp_path: Path, capsys: 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert any(re.fullmatch(r"RAM [\d,]+ of 262,144 bytes, \d %: arena [\d,]+, stack 8,192", line) for line in lines)
     assert any(re.fullmatch(r"flash [\d,]+ of 983,040 bytes, \d %: it fits", line) for line in lines)
-    assert lines[-2:] == [f"next cd '{out}' && pio run", f"and tinygen validate {KWS} --board nano33"]
+    assert lines[-2:] == [f"next pio run -d '{out}'", f"and tinygen validate {KWS} --board nano33"]
+
+
+def test_the_commands_to_type_next_are_for_what_was_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "my model.tflite"
+    own.write_bytes(Path(KWS).read_bytes())
+    words = ["--reference", "tflm", "--optimize", "flash"]
+    assert main(["build", str(own), GESTURE, "--board", "nano33", "-o", str(tmp_path / "out"), *words]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    typed = [shlex.split(line.removeprefix("and")) for line in shown if line.startswith("and")]
+    assert typed == [["tinygen", "validate", model, "--board", "nano33", *words] for model in (str(own), GESTURE)]
+    for command in typed:  # they say what the parser takes
+        with pytest.raises(SystemExit) as ended:
+            main([*command[1:], "--help"])
+        assert ended.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("export", "board", "command"),
+    [
+        ("platformio", "nano33", "pio run -d {out}"),
+        ("arduino", "nano33", "arduino-cli compile --fqbn {ids.arduino_fqbn} --library {out} {out}/examples/gesture"),
+        ("esp-idf", "esp32c3", "idf.py -C {out} build flash monitor"),
+        ("zephyr", "pico", "west build -b {ids.zephyr_board} -d {out}/build {out}/samples/selftest"),
+        (
+            "cmake",
+            "nano33",
+            "cmake -S {out} -B {out}/build && cmake --build {out}/build && ctest --test-dir {out}/build",
+        ),
+    ],
+)
+def test_the_next_command_is_right_where_the_build_was_typed(
+    export: str, board: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "folder"
+    assert main(["build", GESTURE, "--board", board, "-o", str(out), "--export", export]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("next"))
+    assert shlex.split(line)[1:] == shlex.split(command.format(out=out, ids=load_board(board).project))
 
 
 @pytest.mark.parametrize("shared", [[], ["--shared-arena"]])
@@ -230,6 +287,31 @@ def test_a_build_without_a_compiler_leaves_its_sizes_null(
     assert main(["build", KWS, "--board", "nano33", "-o", str(tmp_path / "out"), "--json"]) == 0
     manifest = json.loads(capsys.readouterr().out)
     assert manifest["code_bytes"] is manifest["flash_bytes"] is manifest["stack_bytes"] is None
+
+
+@pytest.mark.parametrize("missing", ["compiler", "pyelftools"])
+def test_a_flash_budget_is_no_success_where_nothing_tells_the_codes_size(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tinygen import toolchain
+    from tinygen.errors import ToolError
+
+    def no_compiler(*_: object, **__: object) -> None:
+        raise ToolError("no compiler for it. Install one.")
+
+    if missing == "compiler":
+        monkeypatch.setattr(toolchain, "find_toolchain", no_compiler)
+    else:
+        monkeypatch.setattr(toolchain, "elf_reader_version", lambda: None)
+    out = tmp_path / "out"
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--max-flash", "256K"]) == 2
+    error = capsys.readouterr().err
+    assert "--max-flash cannot be checked: it is of weights and code" in error
+    assert ("Install one." if missing == "compiler" else 'pip install "tinygen[emulate]"') in error
+    assert not out.exists()
+    # what the weights alone exceed needs no compiler, and another budget none either
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--max-flash", "1K"]) == 1
+    assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--max-ram", "64K"]) == 0
 
 
 def test_validate_prints_the_promised_fields(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.emulation import toy
+from tinygen.board_code import NRF_UART_BAUDRATES, NRF_UARTE_BAUDRATES, board_header
 from tinygen.boards import UartFamily, load_board
 from tinygen.emulate.console import UARTS, Peripherals, RegisterError
 from tinygen.emulate.selftest_unicorn import UnicornSelfTest
 from tinygen.errors import BoardError, ToolError
 from tinygen.resources import resource_path
-from tinygen.toolchain import build_selftest
-from tinygen.toolchain.board_header import NRF_UART_BAUDRATES, NRF_UARTE_BAUDRATES, board_header
+from tinygen.toolchain import build_selftest, find_toolchain
 
 IN_RAM = -1  # the address of the line that DMA fetches
 LINE = b"TINYGEN PASS toy inputs=1 layers=2\r\n"
@@ -94,6 +95,7 @@ WRITES = {
         ("USART_TDR", 0x4000_8028, ord("T")),
     ],
     "nucleo-h743zi": [
+        ("PWR_CR3", 0x5802_480C, 6),  # at reset; the chip ignores it the second time
         ("PWR_CR3", 0x5802_480C, 6),
         ("RCC_AHB4ENR", 0x5802_44E0, 1 << 3),
         ("RCC_APB1LENR", 0x5802_44E8, 1 << 18),
@@ -158,11 +160,15 @@ WRITES = {
 }
 
 
-def on_unicorn(name: str, directory: Path, files: dict[str, str] | None = None) -> UnicornSelfTest:
+def on_unicorn(
+    name: str, directory: Path, files: dict[str, str] | None = None, compiler: str = "gcc"
+) -> UnicornSelfTest:
     """The toy's self-test at reset, with the chip's values after reset; or a skip that says what to install."""
     pytest.importorskip("unicorn", reason="unicorn is missing: pip install unicorn")
     try:
-        firmware = build_selftest(files or toy.selftest_files(), toy.NAME, load_board(name), directory)
+        board = load_board(name)
+        toolchain = find_toolchain(board.target, prefer=compiler)
+        firmware = build_selftest(files or toy.selftest_files(), toy.NAME, board, directory, toolchain=toolchain)
     except ToolError as error:
         pytest.skip(str(error))
     session = UnicornSelfTest(firmware)
@@ -204,7 +210,7 @@ def test_every_family_has_a_driver(family: UartFamily) -> None:
 def test_the_byte_that_follows_a_long_line_is_sent_too(tmp_path: Path) -> None:
     """The UARTE's buffer is 128 bytes; a line of 160 goes in two transfers."""
     files = toy.selftest_files()
-    text = "TINYGEN PASS toy " + "x" * 140
+    text = "TINYGEN FAIL toy " + "x" * 140
     files["toy_selftest.c"] = toy.SELFTEST_SOURCE.replace("TINYGEN PASS toy inputs=1 layers=2", text)
     session = on_unicorn("nano33", tmp_path, files)
     assert session.run(60.0).lines == (text,)
@@ -225,6 +231,72 @@ def test_a_wait_that_never_ends_does_not_silence_the_console(tmp_path: Path, mon
     monkeypatch.setattr(Peripherals, "read", without_crystal)
     assert session.run(60.0).passed
     assert polls.count(0x4000_0100) == 100_000
+
+
+def test_a_transmitter_that_never_acknowledges_does_not_silence_the_console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = on_unicorn("nucleo-l4r5zi", tmp_path)
+    read = Peripherals.read
+    isr, polls = 0x4000_801C, []
+
+    def without_teack(peripherals: Peripherals, address: int, size_bytes: int) -> int:
+        value = read(peripherals, address, size_bytes)
+        if address == isr and not peripherals.sent:
+            polls.append(value)
+        return value & ~(1 << 21) if address == isr else value
+
+    monkeypatch.setattr(Peripherals, "read", without_teack)
+    assert session.run(60.0).passed
+    assert len(polls) >= 100_000
+
+
+def test_the_last_byte_has_left_a_uart_that_does_not_tell_when_it_halts(tmp_path: Path) -> None:
+    """Arm's CMSDK UART: the core goes on for the ten bits of a byte, 174 clocks each, after its last look at STATE."""
+    session = on_unicorn("mps2-an505", tmp_path)
+    instructions = [0]
+    read = session.peripherals.read
+
+    def note(address: int, size_bytes: int) -> int:
+        instructions[0] = 0
+        return read(address, size_bytes)
+
+    session.peripherals = SimpleNamespace(read=note, write=session.peripherals.write, sent=session.peripherals.sent)  # type: ignore[assignment]
+
+    def count(*_: object) -> None:
+        instructions[0] += 1
+
+    import unicorn
+
+    session.engine.hook_add(unicorn.UC_HOOK_CODE, count)
+    assert session.run(60.0).passed
+    assert instructions[0] > 10 * 174
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+def test_an_stm32h7_has_its_supply_before_anything_is_written_to_ram(compiler: str, tmp_path: Path) -> None:
+    """RM0433: until PWR_CSR1.ACTVOSRDY, which follows the write to PWR_CR3, the core must not write RAM."""
+    session = on_unicorn("nucleo-h743zi", tmp_path, compiler=compiler)
+    ready, reads, early = 0x5802_4804, [], []
+    read = Peripherals.read
+
+    def note(peripherals: Peripherals, address: int, size_bytes: int) -> int:
+        reads.append(address)
+        return read(peripherals, address, size_bytes)
+
+    def on_write(_engine: object, _access: int, address: int, *_: object) -> None:
+        if ready not in reads:
+            early.append(address)
+
+    import unicorn
+
+    ram = session.firmware.board.ram
+    session.engine.hook_add(unicorn.UC_HOOK_MEM_WRITE, on_write, None, ram.origin, ram.end - 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Peripherals, "read", note)
+        assert session.run(60.0).passed
+    assert ready in reads and not early
+    assert next(w.address for w in session.peripherals.writes) == 0x5802_480C
 
 
 # --- the models' own strictness -----------------------------------------------------------------------------------
@@ -321,6 +393,19 @@ def test_the_header_tells_all_that_drivers_need(tmp_path: Path) -> None:
         "/* address, bits to clear, bits to set, bits to wait for */\n#define TINYGEN_CONSOLE_SETUP { \\\n"
         "    {0x00000004u, 0x00000001u, 0x00000002u, 0x00000000u}, /* A: x */ \\\n"
         "    {0x00000008u, 0x00000000u, 0x00000000u, 0x00000003u}, /* B */ \\\n}\n\n#endif\n"
+    )
+
+
+def test_the_header_tells_which_steps_come_before_ram(tmp_path: Path) -> None:
+    step = '{{ address = {}, {}, why = "x" }}'
+    text = header_of(
+        'uart = "cmsdk"\nbase = 0x4000_4000\nclock_hz = 25_000_000\n'
+        f"setup = [{step.format(4, 'set = 1, before_ram = true')}, {step.format(8, 'set = 2')}]\n",
+        tmp_path,
+    )
+    assert text.endswith(
+        "#define TINYGEN_BEFORE_RAM(step) \\\n"
+        "    step(0x00000004u, 0x00000000u, 0x00000001u, 0x00000000u); \\\n\n\n#endif\n"
     )
 
 

@@ -12,7 +12,11 @@ from tinygen.ir import Graph, Reference
 from tinygen.passes import run_passes
 from tinygen.passes.edges import float_edges_outermost
 from tinygen.passes.fold import fold_constants
+from tinygen.passes.single_channel import convolution_is_faster, convolve_single_channels
+from tinygen.targets import TARGETS
 from tinygen.tflite import read, read_model
+from tinygen.validate.evaluate import evaluate
+from tinygen.validate.inputs import random_inputs
 from tinygen.validate.interpreters import run_reference
 
 references = pytest.mark.parametrize("reference", Reference, ids=lambda r: r.value)
@@ -114,6 +118,53 @@ def test_a_graph_without_constant_nodes_stays_as_it_is() -> None:
     b.output(y)
     graph = read_model(b.finish())
     assert indices(run_passes(graph, Reference.LITERT)) == [0]
+
+
+# --- one input channel --------------------------------------------------------------------------------------------
+
+
+def depthwise(channels: int, outputs: int, *, columns: int = 2, twice: bool = False) -> Graph:
+    """DEPTHWISE_CONV_2D with 3 rows of taps; `twice`: a second one uses the same filter."""
+    b, rng = ModelBuilder(), np.random.default_rng(3)
+    x = b.input((1, 5, 6, channels), scale=0.5, zero_point=7)
+    scales = [0.01 + 0.001 * i for i in range(outputs)]
+    taps = rng.integers(-127, 127, (1, 3, columns, outputs), np.int8)
+    weights = b.constant(taps, scales=scales, zero_points=[0] * outputs, axis=3)
+    bias = b.constant(rng.integers(-900, 900, outputs, np.int32), scales=0.005)
+    for _ in range(1 + twice):
+        y = b.tensor((1, 3, 3, outputs), scale=2.0, zero_point=-3)
+        b.node(
+            "DEPTHWISE_CONV_2D", [x, weights, bias], [y], version=3, padding="SAME", stride_h=2, stride_w=2,
+            depth_multiplier=outputs // channels, fused_activation_function="RELU",
+            dilation_h_factor=1, dilation_w_factor=1,
+        )  # fmt: skip
+        b.output(y)
+    return read_model(b.finish())
+
+
+@references
+def test_a_depthwise_convolution_of_one_channel_becomes_a_convolution_of_equal_value(reference: Reference) -> None:
+    before = depthwise(1, 8)
+    after = convolve_single_channels(before, reference)
+    assert [node.op.name for node in after.nodes] == ["CONV_2D"]
+    (values,) = random_inputs(before, 1, seed=5)[:1]
+    wanted, found = (evaluate(graph, values, reference)[before.outputs[0].index] for graph in (before, after))
+    assert len(np.unique(wanted)) > 10 and (wanted == found).all()
+    assert after.nodes[0].input(1).shape == (8, 3, 2, 1) and after.macs == before.macs
+
+
+OTHERS = depthwise(2, 8), depthwise(1, 8, twice=True), depthwise(1, 8, columns=3)
+
+
+@pytest.mark.parametrize("graph", OTHERS, ids=["two channels", "shared filter", "3 x 3"])
+def test_other_depthwise_convolutions_stay(graph: Graph) -> None:
+    assert {node.op.name for node in convolve_single_channels(graph, Reference.LITERT).nodes} == {"DEPTHWISE_CONV_2D"}
+
+
+def test_a_convolution_is_faster_where_it_has_kernels_of_its_own() -> None:
+    faster = {target.name for target in TARGETS if convolution_is_faster(target.features)}
+    assert faster == {target.name for target in TARGETS if "dsp" in target.features}
+    assert faster and faster != {target.name for target in TARGETS}
 
 
 # --- float edges --------------------------------------------------------------------------------------------------

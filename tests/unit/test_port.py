@@ -176,11 +176,57 @@ def test_a_time_that_does_not_end_is_refused(
     assert "is not a number of seconds" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--replay", "--save-run"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--replay", "run.npz"),
+        ("--save-run", "run.npz"),
+        ("--inputs", "3"),
+        ("--seed", "0"),
+        ("--renode", "/opt/renode"),
+        ("--emulator", "unicorn"),
+    ],
+)
 def test_options_of_an_emulated_run_are_refused(
-    option: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, str], wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "it goes with neither --replay nor --save-run" in error_of(wire, model, capsys, option, "run.npz")
+    assert f"--port reads what the board tells; leave {words[0]} out." in error_of(wire, model, capsys, *words)
+
+
+def test_a_time_to_wait_without_a_port_is_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", model, "--board", "nano33", "--timeout", "60"]) == 2
+    assert "--timeout says how long to wait at --port; without a port" in capsys.readouterr().err
+
+
+def test_a_pass_behind_a_difference_is_no_success(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    later(lambda: wire.send(DIFFER, CYCLES, PASS))
+    assert validate(model, wire) == 1
+    shown = capsys.readouterr()
+    assert shown.out == f"{DIFFER}\n{CYCLES}\n{PASS}\n"
+    assert f"{wire.port}: the last line says PASS, but something differed before it." in shown.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TINYGEN PASS classifier",
+        "TINYGEN PASS classifier inputs=2",
+        "TINYGEN PASS classifier inputs=0 layers=6",
+        "TINYGEN PASS classifier inputs=2 layers=0",
+        "TINYGEN PASS classifier inputs=2 layers=6 and more",
+        "TINYGEN PASS classifier inputs= layers=6",
+    ],
+)
+def test_a_pass_without_its_numbers_is_waited_past(
+    line: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later(lambda: wire.send(line))
+    assert f"; the last one was: {line}." in error_of(wire, model, capsys, "--timeout", "1.5")
+
+
+def test_a_whole_pass_behind_a_broken_one_counts(wire: Wire, model: str) -> None:
+    later(lambda: wire.send("TINYGEN PASS classifier inp\xff\xff", CYCLES, PASS))
+    assert validate(model, wire) == 0
 
 
 def test_another_name_is_waited_for(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.support.models import ModelBuilder
 from tinygen.emulate import Run
 from tinygen.emulate.base import Inference, Step
 from tinygen.errors import EmulatorError
-from tinygen.ir import Array, Graph
+from tinygen.ir import Array, Graph, Reduction
 from tinygen.tflite import read_model
 from tinygen.validate.compare import Difference, Totals, compare
 
@@ -122,6 +122,55 @@ def test_infinities_that_are_equal_say_nothing_of_the_difference_beside_them() -
     ours[0][Z][0, 0, 0, 0] = theirs[0][Z][0, 0, 0, 0] = np.inf
     theirs[0][Z][0, 0, 1, 0] += 2
     assert compared(ours, theirs).largest_difference == 2.0
+
+
+def reduced_graph() -> tuple[Graph, Values]:
+    """x → RELU → y, of whose 3 channels the second is proved to be 5 and nothing depends on the last; and values."""
+    graph = graph_of_two_layers()
+    full = dataclasses.replace(graph.nodes[0].output, shape=(1, 2, 1, 3))
+    x, y = (dataclasses.replace(t, shape=(1, 2, 1, 1)) for t in (graph.nodes[0].input(0), full))
+    z = dataclasses.replace(graph.nodes[1].output, shape=(1, 2, 1, 1))
+    nodes = tuple(
+        dataclasses.replace(node, inputs=(source,), outputs=(output,))
+        for node, source, output in zip(graph.nodes, (x, y), (y, z), strict=True)
+    )
+    reduced = dataclasses.replace(
+        graph, nodes=nodes, outputs=(z,), reductions={Y: Reduction(full, kept=(0,), constants={1: 5})}
+    )
+    return reduced, [{Y: np.array([[[[1, 5, 9]], [[2, 5, 8]]]], np.int8), Z: np.full((1, 2, 1, 1), 4, np.float32)}]
+
+
+def compare_reduced(wanted: Values, computed: Sequence[int]) -> Totals:
+    """`computed` are the firmware's two values of y."""
+    graph, values = reduced_graph()
+    y, z = np.array(computed, np.int8).tobytes(), values[0][Z].tobytes()
+    steps = (Step(0, 0, 0, 1, 1, y[:1]), Step(0, 0, 1, 2, 1, y[1:]), Step(1, 0, 0, 2, 4, z))
+    run = Run("hand", (Inference(steps, (z,), None, None),))
+    return compare(graph, wanted, run, run)
+
+
+def test_of_a_reduced_tensor_the_kept_channels_and_the_proved_values_are_compared() -> None:
+    _, wanted = reduced_graph()
+    assert compare_reduced(wanted, [1, 2]) == Totals(2, 2 + 2 + 2 + 2 + 2, 0, 0.0, None)
+
+
+def test_a_value_of_a_kept_channel_that_differs_has_its_place_in_the_models_tensor() -> None:
+    _, wanted = reduced_graph()
+    wanted[0][Y] = wanted[0][Y][..., [2, 1, 0]]
+    graph, _ = reduced_graph()
+    kept_last = dataclasses.replace(graph.reductions[Y], kept=(2,))
+    y, z = b"\x01\x07", wanted[0][Z].tobytes()
+    run = Run("hand", (Inference((Step(0, 0, 0, 2, 1, y), Step(1, 0, 0, 2, 4, z)), (z,), None, None),))
+    totals = compare(dataclasses.replace(graph, reductions={Y: kept_last}), wanted, run, run)
+    assert totals.first_difference == Difference(0, 0, "RELU", "y", (0, 1, 0, 2), 2, 7)
+
+
+def test_a_proved_value_that_the_reference_does_not_have_is_a_difference_of_its_layer_and_channel() -> None:
+    _, wanted = reduced_graph()
+    wanted[0][Y][0, 1, 0, 1] = 7
+    totals = compare_reduced(wanted, [1, 2])
+    assert totals.values_different == 1 and totals.largest_difference == 2
+    assert totals.first_difference == Difference(0, 0, "RELU", "y", (0, 1, 0, 1), 7, 5)
 
 
 SHOWN = {

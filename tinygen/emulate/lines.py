@@ -9,15 +9,17 @@ LONGEST_LINE_BYTES = 1024
 
 # A line may follow noise: what the boot ROM prints, or half a byte from before the reset.
 _LINE = re.compile(r"TINYGEN (PASS|FAIL|DIFFER|CYCLES) (\S+)(?: .*)?$")
-_LAST = ("PASS", "FAIL")
+# What passes must say how much it checked. A FAIL counts however little of it arrived.
+_PASS = re.compile(r"TINYGEN PASS \S+ inputs=[1-9]\d* layers=[1-9]\d*")
 
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
     """What a self-test printed, and the instructions of one inference where something counted them.
 
-    The instructions are those between entry and return of the run function in its last call, the one of the CYCLES
-    line; the build's hook after every step is among them, a few instructions a step.
+    `passed` says that the last line is PASS and that no line tells of a difference. The instructions are those between
+    entry and return of the run function in its last call, the one of the CYCLES line; the build's hook after every step
+    is among them, a few instructions a step.
     """
 
     lines: tuple[str, ...]
@@ -26,8 +28,13 @@ class SelfTest:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """The lines of tensors that differ, in the order of inferences and layers."""
+        """The lines of what differs: arrays of constants, then tensors in the order of inferences and layers."""
         return tuple(line for line in self.lines if line.startswith("TINYGEN DIFFER "))
+
+    @property
+    def contradicts_itself(self) -> bool:
+        """Whether the last line is PASS although something differed, as when the board restarts in between."""
+        return bool(self.differences) and self.lines[-1].startswith("TINYGEN PASS ")
 
     @property
     def cycles(self) -> int | None:
@@ -66,7 +73,9 @@ class Transcript:
 
     def result(self, instructions: int | None = None) -> SelfTest:
         """What was collected."""
-        return SelfTest(tuple(self.lines), self.outcome == "PASS", instructions)
+        lines = tuple(self.lines)
+        differs = any(line.startswith("TINYGEN DIFFER ") for line in lines)
+        return SelfTest(lines, self.outcome == "PASS" and not differs, instructions)
 
     def _take(self, text: str) -> None:
         found = _LINE.search(text)
@@ -76,5 +85,5 @@ class Transcript:
             self.other_models.add(found[2])
             return
         self.lines.append(found[0])
-        if found[1] in _LAST:
+        if found[1] == "FAIL" or _PASS.fullmatch(found[0]):
             self.outcome = found[1]

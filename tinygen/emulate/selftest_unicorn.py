@@ -213,6 +213,8 @@ class UnicornSelfTest:
         shown = f" It had printed: {self.transcript.lines[-1]}" if self.transcript.lines else " It had printed nothing."
         if self._problem:
             return EmulatorError(f"{place}: {self._problem}, {where}.{shown}")
+        if self.core.read("pc") & ~1 == self.image.symbols.get("tinygen_halt", counter.NO_ADDRESS) & ~1:
+            return EmulatorError(f"{place}: the self-test ended without a whole last line.{shown}")
         if self.counter and self.counter.limited:
             return EmulatorError(f"{place}: no end after {MAX_INSTRUCTIONS} instructions, {where}.{shown}")
         return EmulatorError(

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 
 from tinygen.export.bundle import Bundle
 from tinygen.export.needs import require_ids
-from tinygen.export.render import c_files, project_models, render, selftest_program
+from tinygen.export.render import (
+    c_files,
+    counter_files,
+    firmware_files,
+    is_espressif,
+    project_models,
+    render,
+    selftest_program,
+)
 
 NAME = "arduino"
 
@@ -48,6 +56,8 @@ def _library(bundle: Bundle) -> dict[str, str]:
         f"{sketch}selftests.h": selftest_program(bundle, "")["selftests.h"],
         f"{sketch}selftests.c": render("common/selftests.c", bundle, checked=(checked,)),
     }
+    if not is_espressif(bundle.board):
+        files |= firmware_files(counter_files(bundle.board), sketch)
     for path, text in c_files(bundle, 0, "src/", "src/").items():
         if path.startswith(f"src/{name}_selftest."):
             # Arduino gives a library no flags, so the self-test lies in the sketch and switches itself on

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tinygen.errors import UsageError
 
 MANIFEST = "manifest.json"
+SHA256 = "file_sha256"
+"""The manifest's key of the files' checksums, by which the next build sees what a user changed."""
+
+RENODE = "renode"
+_SOURCES = (".c", ".h", ".S")
+_PROGRAMS = ("main", "app")
+
 Content = str | bytes
 
 
-def write_folder(folder: Path, files: Mapping[str, Content]) -> None:
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """Files of an earlier build that a user had changed: those that stayed so, and those that are tinygen's again."""
+
+    kept: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+
+def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
     """Write the files (by relative path with /), replacing those of an earlier build. What a user added stays.
 
+    So does a program or build file that the user changed; changed C of the model, which must fit together, does not.
     Raises UsageError when the folder holds something that is not a tinygen build, when a file of the user's is in the
     way, or when it cannot be written; then nothing in it has changed.
     """
-    earlier = _files_of_earlier_build(folder)
+    earlier, checksums = _earlier_build(folder)
     for name in files:
         _check_place(folder, name, files[name], earlier)
+    try:
+        edited = _edited(folder, files, checksums)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    kept = set(edited.kept)
+    files = {name: content for name, content in files.items() if name not in kept}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".tinygen-", dir=folder.parent))
@@ -36,12 +60,47 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> None:
             (fresh / name).write_bytes(_bytes(content))
         if not folder.exists():
             fresh.rename(folder)
-            return
-        _exchange(folder, fresh, staging / "old", files, earlier - set(files))
+            return edited
+        _exchange(folder, fresh, staging / "old", files, earlier - set(files) - kept)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    return edited
+
+
+def is_for_editing(name: str) -> bool:
+    """Whether a file is the user's once they changed it: programs, build files and texts.
+
+    What is made from the model and the board is not: its parts fit together, or fail in ways that puzzle.
+    """
+    path = PurePosixPath(name)
+    if path.suffix in _SOURCES:
+        return path.stem in _PROGRAMS
+    return path.parts[0] != RENODE
+
+
+def checksums_of(files: Mapping[str, Content]) -> dict[str, str]:
+    """The SHA-256 of each file, as the manifest records them."""
+    return {name: _checksum(_bytes(content)) for name, content in sorted(files.items())}
+
+
+def _checksum(content: bytes) -> str:
+    """Of the content with Unix's ends of lines: version control may have changed them."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _edited(folder: Path, files: Mapping[str, Content], checksums: Mapping[str, str]) -> Edited:
+    """What differs from what an earlier build wrote, and from what this one writes."""
+    found = []
+    for name, checksum in sorted(checksums.items()):
+        if name == MANIFEST or not (folder / name).is_file():
+            continue
+        now = _checksum((folder / name).read_bytes())
+        if now != checksum and (name not in files or now != _checksum(_bytes(files[name]))):
+            found.append(name)
+    kept = tuple(name for name in found if is_for_editing(name))
+    return Edited(kept, tuple(name for name in found if name not in kept))
 
 
 def _exchange(folder: Path, fresh: Path, old: Path, files: Mapping[str, Content], stale: set[str]) -> None:
@@ -101,23 +160,25 @@ def _check_place(folder: Path, name: str, content: Content, earlier: set[str]) -
     )
 
 
-def _files_of_earlier_build(folder: Path) -> set[str]:
-    """The files that the folder's manifest lists; empty for a new or empty folder."""
+def _earlier_build(folder: Path) -> tuple[set[str], dict[str, str]]:
+    """The files that the folder's manifest lists, and their checksums; empty for a new or empty folder."""
     if not folder.exists():
-        return set()
+        return set(), {}
     if not folder.is_dir():
         raise UsageError(f"{folder}: this is a file. Choose a folder with -o.")
     if not any(folder.iterdir()):
-        return set()
+        return set(), {}
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         manifest["tinygen"]
         names = {str(name) for name in manifest["files"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        checksums = {str(name): str(checksum) for name, checksum in manifest.get(SHA256, {}).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{folder}: this folder holds files that tinygen did not write. Choose another one with -o, or empty it."
         ) from error
-    return {name for name in names if _is_inside(folder, name)}
+    inside = {name for name in names if _is_inside(folder, name)}
+    return inside, {name: checksum for name, checksum in checksums.items() if name in inside}
 
 
 def _is_inside(folder: Path, name: str) -> bool:

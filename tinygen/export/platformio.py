@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygen.boards import Board, Console, UartFamily
+from tinygen.board_code import FILE_NAME, board_header
+from tinygen.boards import UartFamily
 from tinygen.errors import BoardError
 from tinygen.export.bundle import Bundle
 from tinygen.export.needs import require_ids
-from tinygen.export.render import ProjectModel, c_files, json_text, project_models, release, render, selftest_program
+from tinygen.export.render import (
+    ProjectModel,
+    c_files,
+    console_files,
+    counter_files,
+    firmware_files,
+    is_espressif,
+    json_text,
+    project_models,
+    release,
+    render,
+    selftest_program,
+    sources_among,
+)
 
 NAME = "platformio"
 _SUFFIXES: dict[str, str] = {"arduino": ".cpp", "espidf": ".c", "stm32cube": ".c"}
@@ -26,15 +40,14 @@ def export(bundle: Bundle) -> dict[str, str]:
             f"{', '.join(_SUFFIXES)}. Write one of them that `pio boards` lists for the board."
         )
     main, app = f"main{_SUFFIXES[framework]}", f"app{_SUFFIXES[framework]}"
-    more: dict[str, Any] = {"main": main, "app": app}
-    if framework == "stm32cube":
-        more |= _console(board)
+    program = {**selftest_program(bundle, "src/"), **_firmware(bundle)}
+    more: dict[str, Any] = {"main": main, "app": app, "sources": (main, *sources_among(program))}
     files = {
         "platformio.ini": render("platformio/platformio.ini", bundle, **more),
         "README.md": render("platformio/README.md", bundle, **more),
         f"src/{main}": render(f"platformio/main_{framework}{_SUFFIXES[framework]}", bundle, **more),
         f"examples/{app}": render(f"platformio/app_{framework}{_SUFFIXES[framework]}", bundle, **more),
-        **selftest_program(bundle, "src/"),
+        **program,
     }
     for index, model in enumerate(project_models(bundle)):
         folder = f"lib/{model.name}/"
@@ -57,13 +70,18 @@ def _library(model: ProjectModel) -> dict[str, object]:
     }
 
 
-def _console(board: Board) -> dict[str, object]:
-    """What the UART needs that has no driver in the framework."""
-    console: Console = board.console
-    if console.uart not in (UartFamily.STM32_V1, UartFamily.STM32_V2):
+def _firmware(bundle: Bundle) -> dict[str, str]:
+    """What the self-test needs that its framework has not: the cycle counter, and for STM32Cube a console."""
+    board, framework = bundle.board, bundle.board.project.platformio_framework
+    if framework == "espidf" or is_espressif(board):
+        return {}
+    names = counter_files(board)
+    if framework != "stm32cube":
+        return firmware_files(names, "src/")
+    if board.console.uart not in (UartFamily.STM32_V1, UartFamily.STM32_V2):
         raise BoardError(
             f"board {board.name}: project.platformio_framework is 'stm32cube', but console.uart is "
-            f"{console.uart.value!r}; stm32_v1 or stm32_v2 is expected there."
+            f"{board.console.uart.value!r}; stm32_v1 or stm32_v2 is expected there."
         )
-    clocks = console.clock_hz * (256 if console.low_power else 1)
-    return {"family": console.uart.value, "divider": (clocks + console.baud // 2) // console.baud}
+    files = firmware_files((*names, *console_files(board)), "src/")
+    return {**files, f"src/{FILE_NAME}": render("common/board.h", bundle, header=board_header(board))}

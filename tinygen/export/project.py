@@ -47,15 +47,15 @@ def export_project(kind: ProjectKind, bundle: Bundle) -> dict[str, str]:
 
 
 def next_command(kind: ProjectKind, bundle: Bundle, folder: str) -> str:
-    """What a user types after the build."""
+    """What a user types after the build, in the folder where the build was typed."""
     ids = bundle.board.project
-    root = "" if len(bundle.models) == 1 else f"{bundle.names[0]}/"
-    commands = {
-        ProjectKind.PLATFORMIO: "pio run",
-        ProjectKind.ARDUINO: f"arduino-cli compile --fqbn {ids.arduino_fqbn} --library {root or '.'} "
-        f"{root}examples/{bundle.names[0]}",
-        ProjectKind.ESP_IDF: "idf.py build flash monitor",
-        ProjectKind.ZEPHYR: f"west build -b {ids.zephyr_board} samples/selftest",
-        ProjectKind.CMAKE: "cmake -B build && cmake --build build && ctest --test-dir build",
-    }
-    return f"cd {shlex.quote(folder)} && {commands[kind]}"
+    library = folder if len(bundle.models) == 1 else f"{folder}/{bundle.names[0]}"
+    at, build, lib = shlex.quote(folder), shlex.quote(f"{folder}/build"), shlex.quote(library)
+    example, sample = shlex.quote(f"{library}/examples/{bundle.names[0]}"), shlex.quote(f"{folder}/samples/selftest")
+    return {
+        ProjectKind.PLATFORMIO: f"pio run -d {at}",
+        ProjectKind.ARDUINO: f"arduino-cli compile --fqbn {ids.arduino_fqbn} --library {lib} {example}",
+        ProjectKind.ESP_IDF: f"idf.py -C {at} build flash monitor",
+        ProjectKind.ZEPHYR: f"west build -b {ids.zephyr_board} -d {build} {sample}",
+        ProjectKind.CMAKE: f"cmake -S {at} -B {build} && cmake --build {build} && ctest --test-dir {build}",
+    }[kind]

@@ -1,5 +1,6 @@
 """The frozen values that the pipeline's arrows pass: tensors, operators, kernels, graphs."""
 
+from tinygen.ir.changes import Fusion, Reduction
 from tinygen.ir.graph import Graph, Node
 from tinygen.ir.kernel import (
     Access,
@@ -28,6 +29,7 @@ __all__ = [
     "DType",
     "Direction",
     "Float",
+    "Fusion",
     "Graph",
     "Int8Array",
     "Int32",
@@ -38,6 +40,7 @@ __all__ = [
     "Padding",
     "Params",
     "Quant",
+    "Reduction",
     "Reference",
     "Rounding",
     "Shape",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from tinygen.ir.changes import Fusion, Reduction
 from tinygen.ir.op import Op
 from tinygen.ir.tensor import Tensor
 
@@ -41,13 +42,20 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """A model: nodes in execution order. `variables` is the state that outlives an inference."""
+    """A model: nodes in execution order.
+
+    variables   the state that outlives an inference
+    reductions  tensors of which a pass left channels out, by index
+    fusions     tensors that passes left out, with an operator each
+    """
 
     name: str
     nodes: tuple[Node, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     variables: tuple[Tensor, ...] = ()
+    reductions: Mapping[int, Reduction] = field(default_factory=dict)
+    fusions: tuple[Fusion, ...] = ()
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor once: inputs, then in order of first use."""

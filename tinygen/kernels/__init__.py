@@ -1,6 +1,7 @@
-"""Kernels: the grammar of their names and the choice of one for each node."""
+"""Kernels: the grammar of their names, which apply to a layer, and the choice of one for each."""
 
 from tinygen.kernels.choose import Optimize, Schedule, select
-from tinygen.kernels.names import KernelName
+from tinygen.kernels.names import KernelName, function_name
+from tinygen.kernels.rows import applicable, kernels_for
 
-__all__ = ["KernelName", "Optimize", "Schedule", "select"]
+__all__ = ["KernelName", "Optimize", "Schedule", "applicable", "function_name", "kernels_for", "select"]

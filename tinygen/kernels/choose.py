@@ -1,16 +1,30 @@
-"""Graph → Schedule: the kernel of each node."""
+"""Rows → Schedule: one kernel a layer, by what the user weighs most."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from tinygen.ir import Graph, Kernel, Node
+from tinygen.ir import Graph, Kernel, Reference
+from tinygen.kernels import price
+from tinygen.kernels.rows import Row, applicable
+
+CODE_BYTES = 24_000
+"""24 KB, of a thousand bytes each: so it holds in either reading."""
+LAYER_BYTES = 150
+"""What a layer's parameters and its call take besides its kernel, on Cortex-M4 with GCC 12.2: 88 + 60 bytes."""
 
 
 class Optimize(Enum):
-    """What the choice between several kernels of one layer weighs most."""
+    """What the choice between several kernels of one layer weighs most.
+
+    speed      the fewest instructions
+    flash      the fewest bytes of constants and code
+    ram        the smallest arena, then the fewest instructions
+    balanced   the fewest instructions for at most 10 % more flash than the model's constants + 24 KB, and for an arena
+               that is worth its bytes (see tinygen/plan/arrange.py)
+    """
 
     BALANCED = "balanced"
     SPEED = "speed"
@@ -25,16 +39,46 @@ class Schedule:
     kernels: Mapping[int, Kernel | None]
 
 
-def select(graph: Graph, features: frozenset[str]) -> Schedule:
-    """Choose a kernel for every node, from what an instruction set offers."""
-    return Schedule({layer: _choose(node, features) for layer, node in enumerate(graph.nodes)})
+def select(
+    graph: Graph,
+    features: frozenset[str],
+    reference: Reference = Reference.LITERT,
+    optimize: Optimize = Optimize.BALANCED,
+    overrides: Mapping[int, str] | None = None,
+) -> Schedule:
+    """Choose a kernel for every node from what an instruction set offers, as far as that can be told without a plan."""
+    rows = applicable(graph, features, reference, overrides)
+    if optimize is Optimize.RAM:
+        return schedule_of(leanest(rows))
+    return schedule_of(choose(rows, optimize, flash_budget(graph)))
 
 
-def _choose(node: Node, features: frozenset[str]) -> Kernel | None:
-    source = node.op.view_of(node)
-    if source is not None and not node.input(source).is_constant:
-        return None
-    for kernel in node.op.kernels:
-        if kernel.features <= features and all(rule(node) is None for rule in kernel.constraints):
-            return kernel
-    raise AssertionError(f"{node.describe()}: its last kernel must be portable and apply to every node")
+def flash_budget(graph: Graph) -> int:
+    """What `balanced` may spend on constants and kernels: 1.1 × the constants of the file + 24 KB − calls of layers."""
+    constants = {t.index: t.size_bytes for node in graph.nodes for t in node.inputs if t is not None and t.is_constant}
+    return sum(constants.values()) * 11 // 10 + CODE_BYTES - LAYER_BYTES * len(graph.nodes)
+
+
+def choose(rows: Sequence[Sequence[Row]], optimize: Optimize, budget_bytes: int) -> tuple[Row | None, ...]:
+    """A row for every layer that has any; what may not be chosen for the arena's sake is not among them.
+
+    `budget_bytes` bounds the flash of `balanced` alone.
+    """
+    layers = [own for own in rows if own]
+    if optimize is Optimize.FLASH:
+        chosen = iter(price.cheapest(layers, price.NEARLY_ANYTHING))
+    elif optimize is Optimize.BALANCED:
+        chosen = iter(price.fastest_within(layers, budget_bytes))
+    else:
+        chosen = iter(price.cheapest(layers, price.NEXT_TO_NOTHING))
+    return tuple(next(chosen) if own else None for own in rows)
+
+
+def leanest(rows: Sequence[Sequence[Row]]) -> tuple[Row | None, ...]:
+    """The rows that put the least into the arena, of equal ones the fastest."""
+    return tuple(min(own, key=lambda row: (row.memory, row.cost.instructions), default=None) for own in rows)
+
+
+def schedule_of(choice: Sequence[Row | None]) -> Schedule:
+    """The kernels of the chosen rows."""
+    return Schedule({layer: row.kernel if row else None for layer, row in enumerate(choice)})

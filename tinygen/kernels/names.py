@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PATTERN = re.compile(
@@ -27,3 +28,8 @@ class KernelName:
         if match is None:
             raise ValueError(f"{text!r} is not a kernel name of the form op_dtype__isa[_tile]")
         return cls(match["op"], match["dtype"], match["isa"], match["tile"])
+
+
+def function_name(kernel: str, switches: Mapping[str, str]) -> str:
+    """The C function that a kernel becomes under its switches."""
+    return "_".join([kernel, *switches.values()])

@@ -82,6 +82,14 @@ def leading_broadcast(node: Node) -> str | None:
     return None
 
 
+def whole_runs(node: Node) -> str | None:
+    """No operand may repeat one element along a run of the output."""
+    geometry = walk(node)
+    if geometry.channels == 1 or all(steps.channel == 1 for steps in geometry.operands):
+        return None
+    return f"{node.input(0).describe()} and {node.input(1).describe()}"
+
+
 def _leading(tensor: Tensor, rank: int) -> Shape:
     """The dimensions before the last three, of the shape padded to `rank` with ones."""
     return ((1,) * (rank - len(tensor.shape)) + tensor.shape)[:-3]

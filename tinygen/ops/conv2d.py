@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,8 +26,9 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import dsp, rules
+from tinygen.ops import conv2d_dsp, conv2d_winograd, dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
+from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
     accumulators_fit,
     bias_values,
@@ -35,19 +36,7 @@ from tinygen.ops.filters import (
     one_channel_each,
     one_scale_or_one_a_channel,
 )
-from tinygen.ops.window import Window, batch_rows
-
-
-def windows(node: Node) -> tuple[Window, Window]:
-    """The windows along height and width."""
-    op = node.op
-    assert isinstance(op, Conv2D)
-    _, height, width, _ = node.input(0).shape
-    _, taps_h, taps_w, _ = node.input(1).shape
-    return (
-        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding),
-        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding),
-    )
+from tinygen.ops.window import NO_BORDER, Border, batch_rows, filter_windows
 
 
 def filter_fits(node: Node) -> str | None:
@@ -92,7 +81,7 @@ def params(node: Node, reference: Reference) -> Conv2DParams:
     """What conv2d_s8__c is given."""
     op, data, weights, output = node.op, node.input(0), node.input(1), node.output
     assert isinstance(op, Conv2D) and weights.data is not None
-    down, across = windows(node)
+    down, across = filter_windows(node)
     multiplier, shift = multipliers_and_shifts(channel_factors(node))
     clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
     channels = output.shape[3]
@@ -124,76 +113,6 @@ def params(node: Node, reference: Reference) -> Conv2DParams:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DspParams(Params):
-    input_height: Int32
-    input_width: Int32
-    input_channels: Int32
-    output_height: Int32
-    output_width: Int32
-    output_channels: Int32
-    filter_height: Int32
-    filter_width: Int32
-    stride_h: Int32
-    stride_w: Int32
-    dilation_h: Int32
-    dilation_w: Int32
-    pad_top: Int32
-    pad_left: Int32
-    groups: Int32
-    input_zero_point: Int32
-    rounding: Int32
-    clamp_min: Int32
-    clamp_max: Int32
-    stream: Int32Array
-
-
-def dsp_params(node: Node, reference: Reference) -> DspParams:
-    """What conv2d_s8__dsp is given."""
-    op, data, output = node.op, node.input(0), node.output
-    assert isinstance(op, Conv2D)
-    down, across = windows(node)
-    clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
-    return DspParams(
-        input_height=data.shape[1],
-        input_width=data.shape[2],
-        input_channels=data.shape[3],
-        output_height=output.shape[1],
-        output_width=output.shape[2],
-        output_channels=output.shape[3],
-        filter_height=down.taps,
-        filter_width=across.taps,
-        stride_h=down.stride,
-        stride_w=across.stride,
-        dilation_h=down.dilation,
-        dilation_w=across.dilation,
-        pad_top=down.before,
-        pad_left=across.before,
-        groups=dsp.product_groups(node),
-        input_zero_point=data.zero_point,
-        rounding=2 * output.zero_point + 1,
-        clamp_min=clamp_min,
-        clamp_max=clamp_max,
-        stream=dsp.stream_of_pairs(dsp.channels_of(node)),
-    )
-
-
-def dsp_switches(node: Node, reference: Reference) -> Mapping[str, str]:
-    """How conv2d_s8__dsp unpacks weights, and what an output pixel reads.
-
-    That is a pixel, or groups of 4 channels, or any number of bytes, which it has to gather first.
-    """
-    _, taps_h, taps_w, depth = node.input(1).shape
-    patch = "bytes" if depth % 4 else "words" if taps_h * taps_w > 1 else "pixel"
-    return {"patch": patch, **dsp.unpacking(dsp.channels_of(node))}
-
-
-def dsp_scratch_bytes(node: Node) -> int:
-    """What four pixels read, as 16-bit values, and what one reads as bytes where the channels are no whole words."""
-    groups = dsp.product_groups(node)
-    return 32 * groups + (0 if node.input(0).shape[3] % 4 == 0 else 4 * groups)
-
-
 def one_group(node: Node) -> str | None:
     """The filter must have as many channels as the input."""
     channels, depth = node.input(0).shape[3], node.input(1).shape[3]
@@ -202,12 +121,18 @@ def one_group(node: Node) -> str | None:
 
 def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
     """Rows of the input that output rows begin..end-1 read."""
-    return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
+    return batch_rows(filter_windows(node)[0], node.input(0).shape[1], begin, end)
 
 
 def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
     """Columns of the input that output columns begin..end-1 read."""
-    return windows(node)[1].input_range(begin, end, node.input(0).shape[2])
+    return filter_windows(node)[1].input_range(begin, end, node.input(0).shape[2])
+
+
+def pairs_of_rows(node: Node) -> int:
+    """Rows that are made together; an odd number of rows of several images ends pairs anywhere."""
+    batch, rows, _, _ = node.output.shape
+    return 2 if batch == 1 or rows % 2 == 0 else batch * rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +159,39 @@ class Conv2D(Op):
     kernels = (
         Kernel(
             "conv2d_s8__dsp",
-            access=Access(Unit.PIXEL, input_rows, input_columns=input_columns, pixels=4),
-            params=dsp_params,
-            scratch_bytes=dsp_scratch_bytes,
-            switches=dsp_switches,
+            access=Access(Unit.PIXEL, input_rows, input_columns=input_columns),
+            params=conv2d_dsp.params,
+            scratch_bytes=conv2d_dsp.scratch_bytes,
+            switches=conv2d_dsp.switches,
             features=dsp.DSP,
-            constraints=(one_group, dsp.two_roundings_fit),
+            constraints=(one_group, conv2d_dsp.requantises),
+            cost=conv2d_dsp.cost,
         ),
-        Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns), params=params),
+        Kernel(
+            "conv2d_s8__dsp_winograd",
+            access=Access(Unit.ROW, input_rows, rows=pairs_of_rows),
+            params=conv2d_winograd.params,
+            scratch_bytes=conv2d_winograd.scratch_bytes,
+            switches=conv2d_winograd.switches,
+            features=dsp.DSP,
+            constraints=(
+                one_group,
+                conv2d_winograd.three_by_three,
+                conv2d_winograd.whole_groups,
+                conv2d_winograd.requantises,
+            ),
+            cost=conv2d_winograd.cost,
+        ),
+        Kernel(
+            "conv2d_s8__c",
+            access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns),
+            params=params,
+            cost=weighted(5, 24, 120, 950),
+        ),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
-        down, across = windows(node)
+        down, across = filter_windows(node)
         return ((node.input(0).shape[0], down.output, across.output, node.input(1).shape[0]),)
 
     def macs(self, node: Node) -> int:
@@ -269,9 +215,16 @@ class Conv2D(Op):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BorderedConv2D(Conv2D):
+    """One that has taken over a PAD in front of it; made by a pass, never read from a file."""
+
+    border: Border = NO_BORDER
+
+
 def convolve(node: Node, data: Array, weights: Array) -> Array:
     """int64 accumulators (batch, height, width, outputs) of data (NHWC) and weights (outputs, taps, taps, depth)."""
-    down, across = windows(node)
+    down, across = filter_windows(node)
     batch, height, width, channels = data.shape
     outputs, _, _, depth = weights.shape
     groups = channels // depth

@@ -26,8 +26,9 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import rules
+from tinygen.ops import depthwise_dsp, depthwise_taps, dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
+from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
     accumulators_fit,
     bias_values,
@@ -35,19 +36,7 @@ from tinygen.ops.filters import (
     one_channel_each,
     one_scale_or_one_a_channel,
 )
-from tinygen.ops.window import Window, batch_rows
-
-
-def windows(node: Node) -> tuple[Window, Window]:
-    """The windows along height and width."""
-    op = node.op
-    assert isinstance(op, DepthwiseConv2D)
-    _, height, width, _ = node.input(0).shape
-    _, taps_h, taps_w, _ = node.input(1).shape
-    return (
-        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding),
-        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding),
-    )
+from tinygen.ops.window import NO_BORDER, Border, batch_rows, filter_windows
 
 
 def filter_fits(node: Node) -> str | None:
@@ -91,7 +80,7 @@ def params(node: Node, reference: Reference) -> DepthwiseConv2DParams:
     """What depthwise_conv2d_s8__c is given."""
     op, data, weights, output = node.op, node.input(0), node.input(1), node.output
     assert isinstance(op, DepthwiseConv2D) and weights.data is not None
-    down, across = windows(node)
+    down, across = filter_windows(node)
     multiplier, shift = multipliers_and_shifts(channel_factors(node))
     clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
     return DepthwiseConv2DParams(
@@ -123,12 +112,12 @@ def params(node: Node, reference: Reference) -> DepthwiseConv2DParams:
 
 def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
     """Rows of the input that output rows begin..end-1 read."""
-    return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
+    return batch_rows(filter_windows(node)[0], node.input(0).shape[1], begin, end)
 
 
 def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
     """Columns of the input that output columns begin..end-1 read."""
-    return windows(node)[1].input_range(begin, end, node.input(0).shape[2])
+    return filter_windows(node)[1].input_range(begin, end, node.input(0).shape[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +143,35 @@ class DepthwiseConv2D(Op):
     )
     kernels = (
         Kernel(
+            "depthwise_conv2d_s8__dsp_3x3",
+            access=Access(Unit.CHANNEL, input_rows),
+            params=depthwise_dsp.params_3x3,
+            scratch_bytes=depthwise_dsp.scratch_bytes_3x3,
+            switches=depthwise_dsp.switches_3x3,
+            features=dsp.DSP,
+            constraints=(depthwise_dsp.three_by_three, depthwise_dsp.offsets_fit_3x3, depthwise_dsp.requantises),
+            cost=depthwise_dsp.cost_3x3,
+        ),
+        Kernel(
+            "depthwise_conv2d_s8__dsp",
+            access=Access(Unit.CHANNEL, input_rows),
+            params=depthwise_taps.params,
+            scratch_bytes=depthwise_taps.scratch_bytes,
+            switches=depthwise_taps.switches,
+            features=dsp.DSP,
+            constraints=(depthwise_taps.one_dilation, depthwise_dsp.requantises, depthwise_taps.offsets_fit),
+            cost=depthwise_taps.cost,
+        ),
+        Kernel(
             "depthwise_conv2d_s8__c",
             access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns, by_channel=True),
             params=params,
+            cost=weighted(7, 30, 60, 750),
         ),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
-        down, across = windows(node)
+        down, across = filter_windows(node)
         return ((node.input(0).shape[0], down.output, across.output, node.input(1).shape[3]),)
 
     def macs(self, node: Node) -> int:
@@ -185,9 +195,16 @@ class DepthwiseConv2D(Op):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BorderedDepthwiseConv2D(DepthwiseConv2D):
+    """One that has taken over a PAD in front of it; made by a pass, never read from a file."""
+
+    border: Border = NO_BORDER
+
+
 def convolve_channels(node: Node, data: Array, weights: Array) -> Array:
     """int64 accumulators (batch, height, width, outputs) of data (NHWC) and weights (taps, taps, outputs)."""
-    down, across = windows(node)
+    down, across = filter_windows(node)
     batch, height, width, channels = data.shape
     outputs = weights.shape[2]
     source = np.repeat(data, outputs // channels, axis=3)

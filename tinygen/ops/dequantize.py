@@ -42,6 +42,11 @@ def signed_input(node: Node) -> str | None:
     return None if node.input(0).dtype is DType.INT8 else node.input(0).dtype.value
 
 
+def unsigned_input(node: Node) -> str | None:
+    """The input must be uint8."""
+    return None if node.input(0).dtype is DType.UINT8 else node.input(0).dtype.value
+
+
 @dataclass(frozen=True, slots=True)
 class Dequantize(Op):
     name: ClassVar[str] = "DEQUANTIZE"
@@ -56,7 +61,12 @@ class Dequantize(Op):
             params,
             constraints=(signed_input,),
         ),
-        Kernel("dequantize_u8_f32__c", Access(Unit.ELEMENT, same_rows, elementwise=True), params),
+        Kernel(
+            "dequantize_u8_f32__c",
+            Access(Unit.ELEMENT, same_rows, elementwise=True),
+            params,
+            constraints=(unsigned_input,),
+        ),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,18 +47,24 @@ def rounded_twice(value: int, multiplier: int, shift: int) -> int:
     return magnitude if high >= 0 else -magnitude
 
 
+def channel_axis(node: Node) -> int:
+    """The dimension of the filter along which output channels lie: the last one of a depthwise filter."""
+    return 3 if node.op.name == "DEPTHWISE_CONV_2D" else 0
+
+
 def sum_bounds(node: Node) -> tuple[Int64s, Int64s]:
     """Least and greatest value of each output channel's complete sum, over all inputs."""
-    lows, highs = accumulator_bounds(node, 0)
+    lows, highs = accumulator_bounds(node, channel_axis(node))
     bias = bias_values(node).astype(np.int64)
     return lows + np.maximum(bias, 0), highs + np.minimum(bias, 0)
 
 
 def filter_channels(node: Node) -> Channels:
-    """The filter's channels as they are."""
+    """The filter's channels as they are, taps in the order of the filter."""
     filter_ = node.input(1).data
     assert filter_ is not None
-    weights = filter_.reshape(filter_.shape[0], -1).astype(np.int64)
+    by_channel = np.moveaxis(filter_, channel_axis(node), 0)
+    weights = by_channel.reshape(by_channel.shape[0], -1).astype(np.int64)
     weights = np.pad(weights, ((0, 0), (0, -weights.shape[1] % 4)))
     starts = bias_values(node) - node.input(0).zero_point * weights.sum(1)
     pairs = [multiplier_and_shift(factor) for factor in channel_factors(node)]
@@ -93,69 +99,13 @@ def two_roundings_fit(node: Node) -> str | None:
     return None
 
 
-def product_groups(node: Node) -> int:
-    """Products of one output, in fours."""
-    filter_ = node.input(1)
-    return -(-filter_.elements // (4 * filter_.shape[0]))
-
-
-def paired(channels: int) -> tuple[list[int], list[int]]:
-    """First and second output of each pair; where one is left over, it stands for both."""
-    firsts = list(range(0, channels, 2))
-    return firsts, [min(first + 1, channels - 1) for first in firsts]
-
-
-def unpacking(channels: Channels) -> Mapping[str, str]:
-    """How a kernel takes two weights from a half-word: `shared` needs one instruction less.
-
-    A half-word h is 256 × second + first. Used as it is, it gives the second output's sum times 256 plus the first's.
-    """
-    firsts, seconds = paired(len(channels.starts))
-    halves = 256 * channels.weights[seconds] + channels.weights[firsts]
-    largest = max(-int(channels.lows.min()), int(channels.highs.max()))
-    fits = halves.min() >= -(2**15) and halves.max() < 2**15 and largest < LARGEST_SHARED_SUM
-    return {"unpack": "shared" if fits else "plain"}
-
-
-def pair_words(channels: Channels, first: int, second: int) -> tuple[list[int], Int64s]:
-    """Two start values, and words of weights.
-
-    A word holds two products of both outputs, in the order of SXTB16: of four 0 and 2, then 1 and 3.
-    """
-    shared = unpacking(channels)["unpack"] == "shared"
-    low, high = channels.weights[first], channels.weights[second]
-    start_0, start_1 = int(channels.starts[first]), int(channels.starts[second])
-    fours = ((256 * high + low if shared else (high & 255) * 256 + (low & 255)) & 0xFFFF).reshape(-1, 4)
-    words = np.stack([fours[:, 0] | fours[:, 2] << 16, fours[:, 1] | fours[:, 3] << 16], 1)
-    return [start_0, 256 * start_1 + start_0 if shared else start_1], words.reshape(-1)
+def weight_words(first: Int64s, second: Int64s, *, shared: bool) -> Int64s:
+    """Words of two products of both outputs, in the order of SXTB16: of four 0 and 2, then 1 and 3."""
+    halves = (256 * second + first if shared else (second & 255) * 256 + (first & 255)) & 0xFFFF
+    fours = halves.reshape(-1, 4)
+    return np.stack([fours[:, 0] | fours[:, 2] << 16, fours[:, 1] | fours[:, 3] << 16], 1).reshape(-1)
 
 
 def joined(parts: Sequence[Int64s]) -> Int32s:
     """The parts one after the other, modulo 2^32."""
     return (np.concatenate(parts) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-
-
-def stream_of_pairs(channels: Channels) -> Int32s:
-    """For each pair of outputs: two start values, the weights, two multipliers, and a word of two right shifts."""
-    parts = []
-    for first, second in zip(*paired(len(channels.starts)), strict=True):
-        starts, words = pair_words(channels, first, second)
-        shifts = channels.right_shifts[first] | channels.right_shifts[second] << 8
-        end = [channels.multipliers[first], channels.multipliers[second], shifts]
-        parts += [np.array(starts), words, np.array(end)]
-    return joined(parts)
-
-
-def stream_of_fours(channels: Channels) -> Int32s:
-    """For each four outputs: four start values, then for each two products a word of the first pair, one of the second.
-
-    Where outputs are left over, the last one stands for those that are missing.
-    """
-    last = len(channels.starts) - 1
-    parts = []
-    for first in range(0, last + 1, 4):
-        (starts_0, words_0), (starts_1, words_1) = (
-            pair_words(channels, min(first + pair, last), min(first + pair + 1, last)) for pair in (0, 2)
-        )
-        parts += [np.array(starts_0 + starts_1), np.stack([words_0, words_1], 1).reshape(-1)]
-    return joined(parts)

@@ -13,6 +13,7 @@ from tinygen import fixedpoint
 from tinygen.ir import (
     Access,
     Array,
+    Cost,
     DType,
     Int32,
     Kernel,
@@ -26,6 +27,7 @@ from tinygen.ir import (
 )
 from tinygen.ops import rules
 from tinygen.ops.constants import multiplier_and_shift
+from tinygen.ops.dsp import DSP
 from tinygen.ops.filters import LARGEST_SCALED
 
 GROUPS = 2
@@ -134,6 +136,27 @@ def params(node: Node, reference: Reference) -> MeanParams:
     )
 
 
+def neighbours_stay(node: Node) -> str | None:
+    """The last axis must be kept, with at least four elements, and at most 256 elements averaged."""
+    kept, _ = groups(node)
+    if kept and kept[-1][1] == 1 and kept[-1][0] >= 4 and averaged_elements(node) <= 256:
+        return None
+    return f"axes {sorted(averaged_axes(node))} of {node.input(0).describe()}"
+
+
+def cost(node: Node, reference: Reference) -> Cost:
+    """What mean_s8__c costs: a load, a sum and a step an element, and a requantisation an output."""
+    return Cost(80 + round(node.output.elements * (45 + 5.5 * averaged_elements(node))), 0, 380)
+
+
+def dsp_cost(node: Node, reference: Reference) -> Cost:
+    """What mean_s8__dsp costs: three instructions a word and its share of the loop."""
+    inner = groups(node)[0][-1][0]
+    pixel = inner // 16 * 15 + inner % 16 // 4 * 6 + inner % 4 * 5
+    times = node.output.elements / inner
+    return Cost(80 + round(times * (averaged_elements(node) * pixel + 40 * inner)), 0, 700)
+
+
 @dataclass(frozen=True, slots=True)
 class Mean(Op):
     keep_dims: bool = False
@@ -143,7 +166,17 @@ class Mean(Op):
     options: ClassVar[str | None] = "ReducerOptions"
     arity: ClassVar[tuple[int, int]] = (2, 2)
     constraints = (rules.int8_data, rules.per_tensor_data, constant_axes, few_groups, sums_fit)
-    kernels = (Kernel("mean_s8__c", access=Access(Unit.ELEMENT), params=params),)
+    kernels = (
+        Kernel(
+            "mean_s8__dsp",
+            access=Access(Unit.ELEMENT),
+            params=params,
+            features=DSP,
+            constraints=(neighbours_stay,),
+            cost=dsp_cost,
+        ),
+        Kernel("mean_s8__c", access=Access(Unit.ELEMENT), params=params, cost=cost),
+    )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
         axes = averaged_axes(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from tinygen import fixedpoint
 from tinygen.ir import (
     Access,
     Array,
+    Cost,
     DType,
     Float,
     Int32,
@@ -58,6 +59,16 @@ def float_input(node: Node) -> str | None:
     return None if node.input(0).dtype is DType.FLOAT32 else node.input(0).dtype.value
 
 
+def byte_input(node: Node) -> str | None:
+    """The input must be int8 or uint8."""
+    return node.input(0).dtype.value if node.input(0).dtype is DType.FLOAT32 else None
+
+
+def cost(node: Node, reference: Reference) -> Cost:
+    """What quantize_f32_s8__c costs: a division, rounded and clamped; the estimate is for a core with an FPU."""
+    return Cost(30 + 30 * node.output.elements, constant_bytes=0, code_bytes=240)
+
+
 @dataclass(frozen=True, slots=True)
 class QuantizeParams(Params):
     row_elements: Int32
@@ -92,8 +103,9 @@ class Quantize(Op):
             access=Access(Unit.ELEMENT, same_rows, elementwise=True),
             params=params,
             constraints=(float_input,),
+            cost=cost,
         ),
-        LUT,
+        replace(LUT, constraints=(byte_input,)),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

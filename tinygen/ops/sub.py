@@ -11,8 +11,10 @@ import numpy as np
 from tinygen.ir import Access, Activation, Array, Kernel, Node, Op, Reference, Shape, Unit
 from tinygen.ir.kernel import every_operand
 from tinygen.ops import rules
-from tinygen.ops.add import HEADROOM, AddParams, params_with, scaled_inputs, shrink, to_output
+from tinygen.ops.add import HEADROOM, AddParams, cost, params_with, scaled_inputs, shrink, to_output
 from tinygen.ops.broadcast import broadcast_shape, leading_broadcast, operand_rows
+from tinygen.ops.linear_kernels import linear_kernels
+from tinygen.ops.lut import SCALAR_LUT
 
 
 def real_factors(node: Node) -> tuple[float, float, float]:
@@ -48,12 +50,15 @@ class Sub(Op):
     arity: ClassVar[tuple[int, int]] = (2, 2)
     constraints = (*rules.INT8_BINARY, leading_broadcast, difference_can_shrink)
     kernels = (
+        SCALAR_LUT,
+        *linear_kernels((1, -1)),
         Kernel(
             "add_s8__c",
             access=Access(Unit.ELEMENT, operand_rows, elementwise=True),
             params=params,
             switches=lambda node, reference: {"sign": "minus"},
             operands=every_operand,
+            cost=cost,
         ),
     )
 

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
 
-from tinygen.ir import Padding
+from tinygen.ir import Node, Padding
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """Pixels of zero points that windows see around an input, and that nobody stores: what a fused PAD added."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    @property
+    def down(self) -> tuple[int, int]:
+        """Before and after the rows."""
+        return self.top, self.bottom
+
+    @property
+    def across(self) -> tuple[int, int]:
+        """Before and after the columns."""
+        return self.left, self.right
+
+
+NO_BORDER = Border()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +42,17 @@ class Window:
     output: int
 
     @classmethod
-    def of(cls, size: int, taps: int, stride: int, dilation: int, padding: Padding) -> Window:
+    def of(
+        cls, size: int, taps: int, stride: int, dilation: int, padding: Padding, border: tuple[int, int] = (0, 0)
+    ) -> Window:
         """The window over an axis of `size`, as TensorFlow Lite pads it: SAME puts the odd element last.
 
-        Raises ValueError when a stride or dilation is not positive or the window is larger than the axis.
+        It slides over the axis and the border before and after it. Raises ValueError when a stride or dilation is not
+        positive or the window is larger than that.
         """
+        if border != (0, 0):
+            whole = cls.of(size + sum(border), taps, stride, dilation, padding)
+            return replace(whole, before=whole.before + border[0])
         if min(taps, stride, dilation) < 1:
             raise ValueError(f"window {taps}, stride {stride} and dilation {dilation} must be at least 1")
         extent = (taps - 1) * dilation + 1
@@ -48,3 +78,25 @@ def batch_rows(window: Window, size: int, begin: int, end: int) -> tuple[int, in
     low = first_batch * size + window.input_range(first, first + 1, size)[0]
     high = last_batch * size + window.input_range(last, last + 1, size)[1]
     return low, high
+
+
+class Strided(Protocol):
+    """The attributes of operators with a filter of height × width."""
+
+    padding: Padding
+    stride_w: int
+    stride_h: int
+    dilation_w_factor: int
+    dilation_h_factor: int
+
+
+def filter_windows(node: Node) -> tuple[Window, Window]:
+    """The windows along height and width of an operator whose second input is the filter, NHWC or OHWI."""
+    op = cast(Strided, node.op)
+    border: Border = getattr(op, "border", NO_BORDER)
+    _, height, width, _ = node.input(0).shape
+    _, taps_h, taps_w, _ = node.input(1).shape
+    return (
+        Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding, border.down),
+        Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding, border.across),
+    )

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.emulate import SelfTest
 from tinygen.export import Bundle, ProjectKind
+from tinygen.export.folder import SHA256, Content, checksums_of
 from tinygen.fit import fit_problem
 from tinygen.ir import Constraint, Op, Tensor
 from tinygen.program import Layer, Program
+from tinygen.report.changes import Json, changes_json
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
 from tinygen.validate.compare import Difference
 from tinygen.validate.run import Comparison
 from tinygen.version import VERSION
-
-Json = dict[str, Any]
 
 
 def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
@@ -33,6 +32,7 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "board": compiled.board.name,
         "target": compiled.board.target.name,
         "optimize": compiled.options.optimize.value,
+        "kernels_named": kernels_named(compiled),
         "reference": compiled.options.reference.value,
         "tinygen": VERSION,
         "arena_bytes": program.plan.arena_bytes,
@@ -42,10 +42,17 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "flash_bytes": size.code_bytes + size.weights_bytes if size else None,
         "stack_bytes": size.stack_bytes if size else None,
         "macs": program.graph.macs,
+        "model_macs": compiled.model.graph.macs,
         "layers": [layer_json(program, layer) for layer in program.layers],
+        **changes_json(program.graph),
         "files": sorted(compiled.sources.files),
         "notes": list(compiled.model.notes),
     }
+
+
+def kernels_named(compiled: Compiled) -> dict[str, str]:
+    """What `--kernel` said, by layer."""
+    return {str(layer): name for layer, name in sorted(compiled.options.kernels.items())}
 
 
 def inspect_json(compiled: Compiled) -> Json:
@@ -61,7 +68,9 @@ def inspect_json(compiled: Compiled) -> Json:
     }
 
 
-def project_manifest(bundle: Bundle, kind: ProjectKind, sizes: Sequence[CodeSize | None], files: Iterable[str]) -> Json:
+def project_manifest(
+    bundle: Bundle, kind: ProjectKind, sizes: Sequence[CodeSize | None], files: Mapping[str, Content]
+) -> Json:
     """What `build` writes and prints about a project: of one model its own manifest, of several a list of them.
 
     `files` of the project are all it holds; `files` of a model in the list are that model's.
@@ -72,6 +81,7 @@ def project_manifest(bundle: Bundle, kind: ProjectKind, sizes: Sequence[CodeSize
         "self_test_inputs": bundle.inferences,
         "shared_arena": bundle.shared_arena,
         "files": paths,
+        SHA256: checksums_of(files),
     }
     models = [build_manifest(model, size) for model, size in zip(bundle.models, sizes, strict=True)]
     if len(models) == 1:
@@ -121,8 +131,10 @@ def comparison_json(comparison: Comparison) -> Json:
         "toolchain": comparison.toolchain,
         "reference": compiled.options.reference.value,
         "optimize": compiled.options.optimize.value,
+        "kernels_named": kernels_named(compiled),
         "inputs": len(comparison.inputs),
         "tensors_compared": totals.tensors_compared,
+        **changes_json(compiled.program.graph),
         "values_compared": totals.values_compared,
         "values_different": totals.values_different,
         "largest_difference": _number(totals.largest_difference),
@@ -212,6 +224,13 @@ def op_json(op: type[Op]) -> Json:
         "name": op.name,
         "version": op.version,
         "kernels": [kernel.name for kernel in op.kernels],
+        "kernel_needs": {
+            kernel.name: {
+                "features": sorted(kernel.features),
+                "rules": [rule_sentence(rule) for rule in kernel.constraints],
+            }
+            for kernel in op.kernels
+        },
         "rules": [rule_sentence(rule) for rule in op.constraints],
     }
 

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tinygen.ir import Tensor
-from tinygen.report.manifest import layer_json
+from tinygen.report.changes import changes_json, changes_rows
+from tinygen.report.manifest import kernels_named, layer_json
 from tinygen.report.tables import facts, kilobytes, plain_table
 from tinygen.validate.profile import LayerCost, Profile
 from tinygen.version import VERSION
@@ -26,6 +27,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
         "board": compiled.board.name,
         "target": compiled.board.target.name,
         "optimize": compiled.options.optimize.value,
+        "kernels_named": kernels_named(compiled),
         "reference": compiled.options.reference.value,
         "tinygen": VERSION,
         "emulator": profile.emulator,
@@ -33,6 +35,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
         "instructions": profile.instructions,
         "cycles_estimate": profile.cycles_estimate,
         "macs": program.graph.macs,
+        "model_macs": compiled.model.graph.macs,
         "instructions_per_mac": _rounded(_per_mac(profile.instructions, program.graph.macs), 4),
         "arena_bytes": program.plan.arena_bytes,
         "lower_bound_bytes": program.plan.lower_bound_bytes,
@@ -52,6 +55,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
             }
             for layer, cost in zip(program.layers, profile.layers, strict=True)
         ],
+        **changes_json(program.graph),
         "notes": [*compiled.model.notes, *profile.notes],
     }
 
@@ -84,6 +88,7 @@ def profile_summary(profile: Profile) -> RenderableType:
         ("model", f"{program.graph.name}: {len(program.layers)} layers, {program.graph.macs:,} MACs"),
         ("board", f"{compiled.board.name} in {profile.emulator}, built by {profile.toolchain}"),
         ("instructions", _count(profile.instructions) + (f", {per_mac:.2f} a MAC" if per_mac is not None else "")),
+        *changes_rows(program.graph),
         *([("cycles", f"{_count(profile.cycles_estimate)}, {CYCLE_MODEL}")] if estimated else []),
         ("arena", f"{program.plan.arena_bytes:,} bytes (lower bound {program.plan.lower_bound_bytes:,})"),
         (

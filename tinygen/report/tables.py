@@ -12,8 +12,9 @@ from rich.text import Text
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.export import Bundle
-from tinygen.ir import Graph, Op, Tensor
+from tinygen.ir import Graph, Kernel, Op, Tensor
 from tinygen.program import Program
+from tinygen.report.changes import changes_rows, producers
 from tinygen.report.manifest import rule_sentence
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
@@ -43,10 +44,8 @@ def kilobytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes:,} bytes"
 
 
-def build_summary(
-    bundle: Bundle, sizes: Sequence[CodeSize | None], folder: str, export: str, commands: Sequence[tuple[str, str]]
-) -> RenderableType:
-    """What `build` prints when it is done; `commands` are what to type next, each with a word of what for."""
+def build_summary(bundle: Bundle, sizes: Sequence[CodeSize | None], folder: str, export: str) -> RenderableType:
+    """What `build` prints when it is done; what to type next comes behind it."""
     board = bundle.board
     rows = [("board", f"{board.name} ({board.title}), {board.target.name}")]
     for model, size in zip(bundle.models, sizes, strict=True):
@@ -64,7 +63,6 @@ def build_summary(
         weights = sum(model.program.weights_bytes for model in bundle.models)
         rows.append(("flash", f"{_share(weights, board.flash_bytes)} without code; see `tinygen doctor`"))
     rows.append(("project", f"{folder}: {export}"))
-    rows += commands
     return facts(rows)
 
 
@@ -74,6 +72,7 @@ def _model_rows(model: Compiled, size: CodeSize | None) -> list[tuple[str, str]]
     return [
         ("model", _headline(model.program)),
         ("arena", f"{plan.arena_bytes:,} bytes (lower bound {plan.lower_bound_bytes:,})"),
+        *changes_rows(model.program.graph),
         ("weights", kilobytes(model.program.weights_bytes)),
         ("code", code),
         ("stack", kilobytes(size.stack_bytes if size else None)),
@@ -97,6 +96,7 @@ def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
             "compared",
             f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values",
         ),
+        *changes_rows(compiled.program.graph),
         ("instructions", count),
         ("arena", kilobytes(compiled.program.plan.arena_bytes)),
         ("stack", kilobytes(comparison.stack_bytes)),
@@ -174,6 +174,17 @@ def layer_table(program: Program) -> RenderableType:
     return table
 
 
+def reduction_table(graph: Graph) -> RenderableType:
+    """The tensors with channels that are not computed, a line each."""
+    numbers = ("layer", "channels", "computed", "constant", "unused")
+    table = plain_table("layer", "tensor", *numbers[1:], right=numbers)
+    layers = producers(graph)
+    for index, reduction in graph.reductions.items():
+        counts = (reduction.full.shape[-1], len(reduction.kept), len(reduction.constants), len(reduction.unused))
+        table.add_row(str(layers[index]), reduction.full.name, *(f"{count:,}" for count in counts))
+    return table
+
+
 def board_table(boards: Iterable[Board]) -> RenderableType:
     """All boards, a line each."""
     table = plain_table(
@@ -226,9 +237,15 @@ def op_details(op: type[Op]) -> RenderableType:
     rows = [
         ("operator", f"{op.name}, up to version {op.version}"),
         *(("rule", rule_sentence(rule)) for rule in op.constraints),
-        *(("kernel", kernel.name) for kernel in op.kernels),
+        *(("kernel", _kernel_line(kernel)) for kernel in op.kernels),
     ]
     return facts(rows)
+
+
+def _kernel_line(kernel: Kernel) -> str:
+    """A kernel's name, and what it needs."""
+    features = f"needs {', '.join(sorted(kernel.features))}." if kernel.features else "for every core."
+    return " ".join([f"{kernel.name}: {features}", *map(rule_sentence, kernel.constraints)])
 
 
 def tool_table(tools: Iterable[Tool]) -> RenderableType:

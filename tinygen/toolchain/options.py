@@ -42,8 +42,13 @@ def compile_options(target: Target, toolchain: Toolchain) -> tuple[str, ...]:
 
 
 def generated_options(toolchain: Toolchain) -> tuple[str, ...]:
-    """Options for generated C: hosted semantics, so that memcpy of a few bytes becomes loads and stores."""
-    return (*KERNELS, "-fbuiltin", *STRICT)
+    """Options for generated C: hosted semantics, so that memcpy of a few bytes becomes loads and stores.
+
+    clang unrolls loops at -O2, GCC does not. Inner loops are unrolled in their source, so clang's work costs 50 % more
+    code and gains nothing: mlperf_ic 15,426 bytes against 9,762, 15.80 M instructions against 15.68.
+    """
+    rolled = ("-fno-unroll-loops",) if toolchain.family is Family.ZIG else ()
+    return (*KERNELS, *rolled, "-fbuiltin", *STRICT)
 
 
 def link_options(target: Target, toolchain: Toolchain, script: str, entry: str) -> tuple[str, ...]:

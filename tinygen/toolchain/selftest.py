@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tinygen.board_code import FILE_NAME, board_header, console_sources, counter_sources, early_sources
 from tinygen.boards import Board
 from tinygen.errors import ToolError
 from tinygen.targets import WINDOWED, Architecture
-from tinygen.toolchain.board_header import FILE_NAME, board_header
 from tinygen.toolchain.find import Toolchain, find_toolchain, install_hint
 from tinygen.toolchain.firmware import VALIDATE, Firmware, compile_objects, link, write_sources
 from tinygen.toolchain.options import Build
 from tinygen.toolchain.platforms import Platform, start_sources
-
-_COMMON = ("selftest.c", "cycles.c", "console_setup.c")
 
 
 def build_selftest(
@@ -52,9 +50,10 @@ def build_selftest(
 
 def selftest_sources(board: Board, toolchain: Toolchain, platform: Platform) -> tuple[str, ...]:
     """The files of `firmware/` that make a board's self-test."""
-    console = "simcall" if platform is Platform.SELF_TEST_SIM else board.console.uart.value
-    counter = ("cycles_riscv.S",) if board.target.architecture is Architecture.RISCV32 else ()
-    return (*start_sources(board, toolchain, platform), *counter, *_COMMON, f"console_{console}.c")
+    simulated = platform is Platform.SELF_TEST_SIM
+    console = ("console_simcall.c",) if simulated else console_sources(board.console.uart)
+    start = (*start_sources(board, toolchain, platform), *early_sources(board))
+    return (*start, "selftest.c", *counter_sources(board), *console)
 
 
 def _model_header(name: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from tinygen.toolchain.options import compile_options, generated_options
 from tinygen.toolchain.run import call_all
 from tinygen.toolchain.stack import frames_from_section, frames_from_su, worst_stack
 
-ASSEMBLY_PUSH_BYTES = 8
-"""What the assembly in a helper pushes, of which the compiler knows nothing; such helpers call no function."""
+_PUSH = re.compile(r'"push \{([^}]*)\}')
+_LOWER = re.compile(r'"sub sp, sp, #(\d+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,19 @@ def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Tool
         weights_bytes, weights_writable = section_bytes(directory / f"{name}_weights.o")
         frames = frames_from_section(directory / f"{name}.o") if zig else frames_from_su(directory / f"{name}.su")
         stack_bytes = worst_stack(directory / f"{name}.o", f"{name}_run", frames, directory / f"{name}_weights.o")
-    if stack_bytes is not None and any('"push {' in text for text in files.values()):
-        stack_bytes += ASSEMBLY_PUSH_BYTES
+    if stack_bytes is not None:
+        stack_bytes += pushed_bytes(files.values())
     return CodeSize(code_bytes, weights_bytes, stack_bytes, code_writable + weights_writable)
+
+
+def pushed_bytes(texts: Iterable[str]) -> int:
+    """What assembly takes of the stack at most, of which no compiler knows; such code calls no function."""
+    text = "".join(texts)
+    most = 0
+    for registers in _PUSH.findall(text):
+        ranges = [[int(n) for n in re.findall(r"\d+", part)] or [0] for part in registers.split(",")]
+        most = max(most, sum(4 * (numbers[-1] - numbers[0] + 1) for numbers in ranges))
+    return most + max(map(int, _LOWER.findall(text)), default=0)
 
 
 def section_bytes(path: Path) -> tuple[int, int]:

@@ -1,15 +1,20 @@
-"""Compares what the firmware wrote with the reference, value by value, layer by layer."""
+"""Compares what the firmware wrote with the reference, value by value, layer by layer.
+
+Where a pass left channels out of a tensor, the firmware's values are compared with the channels that were kept, and the
+reference's values of those proved constant with what was proved.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from tinygen.emulate import Run
 from tinygen.errors import EmulatorError
-from tinygen.ir import Array, Graph, Tensor
+from tinygen.ir import Array, Graph, Shape, Tensor
 
 Expected = Sequence[Mapping[int, Array]]
 """Per inference: tensor index → the reference's value."""
@@ -17,7 +22,10 @@ Expected = Sequence[Mapping[int, Array]]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first value that differs: `element` is its index in the tensor, `expected` the reference's value."""
+    """The first value that differs: `element` is its index in the model's tensor, `expected` the reference's value.
+
+    `found` is the firmware's value, or what was proved of a channel that it does not compute.
+    """
 
     inference: int
     layer: int
@@ -39,6 +47,15 @@ class Totals:
     first_difference: Difference | None
 
 
+_Elements = Callable[[int], tuple[int, ...]]
+
+
+def full_tensor(graph: Graph, tensor: Tensor) -> Tensor:
+    """The tensor as the model file has it, with the channels that a pass left out."""
+    reduction = graph.reductions.get(tensor.index)
+    return tensor if reduction is None else reduction.full
+
+
 class _Tally:
     """Counts while the comparison goes on."""
 
@@ -49,8 +66,10 @@ class _Tally:
         self.largest = 0.0
         self.first: Difference | None = None
 
-    def add(self, inference: int, layer: int, op: str, tensor: Tensor, start: int, wanted: Array, got: Array) -> None:
-        """Two flat runs of elements that begin at element `start` of the tensor."""
+    def add(
+        self, inference: int, layer: int, op: str, tensor: Tensor, elements: _Elements, wanted: Array, got: Array
+    ) -> None:
+        """Two flat runs of values; `elements` tells where in the tensor, as the model has it, value i lies."""
         self.tensors.add(tensor.index)
         self.compared += wanted.size
         # floats are compared as bits: an equal result is the same 32 bits
@@ -63,8 +82,7 @@ class _Tally:
         self.largest = max(self.largest, float(np.nanmax(distance)) if not np.isnan(distance).all() else 0.0)
         if self.first is None:
             at = int(np.argmax(unequal))
-            element = tuple(int(i) for i in np.unravel_index(start + at, tensor.shape or (1,)))
-            self.first = Difference(inference, layer, op, tensor.name, element, wanted[at].item(), got[at].item())
+            self.first = Difference(inference, layer, op, tensor.name, elements(at), wanted[at].item(), got[at].item())
 
 
 def compare(graph: Graph, expected: Expected, validation: Run, release: Run) -> Totals:
@@ -91,13 +109,14 @@ def compare(graph: Graph, expected: Expected, validation: Run, release: Run) -> 
                 )
             width = tensor.row_bytes // tensor.dtype.size_bytes
             begin, end = step.row_begin * width, step.row_end * width
-            reference = wanted[tensor.index].reshape(-1)[begin:end]
+            reference = _kept(graph, tensor, wanted[tensor.index]).reshape(-1)[begin:end]
             got = np.frombuffer(step.data, tensor.dtype.numpy.newbyteorder("<"))
-            tally.add(number, step.layer, node.op.name, tensor, begin, reference, got)
+            tally.add(number, step.layer, node.op.name, tensor, _elements(graph, tensor, begin), reference, got)
             shown[place][step.row_begin : step.row_end] += 1
         missing = [layer for (layer, _), times in shown.items() if (times != 1).any()]
         if missing:
             raise EmulatorError(f"inference {number}: layer {missing[0]} did not show each of its rows once.")
+        _compare_constants(graph, tally, number, wanted)
         _compare_outputs(graph, tally, number, wanted, checked.outputs)
         _compare_outputs(graph, tally, number, wanted, release.inferences[number].outputs)
     return Totals(len(tally.tensors), tally.compared, tally.different, tally.largest, tally.first)
@@ -109,7 +128,39 @@ def _compare_outputs(
     for tensor, data in zip(graph.outputs, outputs, strict=True):
         layer, op = _producer(graph, tensor)
         got = np.frombuffer(data, tensor.dtype.numpy.newbyteorder("<"))
-        tally.add(number, layer, op, tensor, 0, wanted[tensor.index].reshape(-1), got)
+        tally.add(number, layer, op, tensor, _elements(graph, tensor, 0), wanted[tensor.index].reshape(-1), got)
+
+
+def _compare_constants(graph: Graph, tally: _Tally, number: int, wanted: Mapping[int, Array]) -> None:
+    """The reference's values of channels that are not computed because they were proved to be constant."""
+    for index, reduction in graph.reductions.items():
+        channels = np.array([*reduction.constants], np.int64)
+        if not channels.size:
+            continue
+        layer, op = _producer(graph, reduction.full)
+        reference = wanted[index][..., channels]
+        proved = np.broadcast_to(np.array([*reduction.constants.values()], reference.dtype), reference.shape)
+        elements = partial(_element_of_channels, reference.shape, channels)
+        tally.add(number, layer, op, reduction.full, elements, reference.reshape(-1), proved.reshape(-1))
+
+
+def _kept(graph: Graph, tensor: Tensor, values: Array) -> Array:
+    """The reference's values of what is computed."""
+    reduction = graph.reductions.get(tensor.index)
+    return values if reduction is None else reduction.of(values)
+
+
+def _elements(graph: Graph, tensor: Tensor, start: int) -> _Elements:
+    """Where values lie that begin at element `start` of the graph's tensor."""
+    reduction = graph.reductions.get(tensor.index)
+    channels = None if reduction is None else np.array(reduction.kept)
+    return lambda at: _element_of_channels(tensor.shape or (1,), channels, start + at)
+
+
+def _element_of_channels(shape: Shape, channels: Array | None, at: int) -> tuple[int, ...]:
+    """Element `at` of an array whose last axis holds these channels of a tensor, or all of them."""
+    *outer, last = (int(i) for i in np.unravel_index(at, shape))
+    return (*outer, last if channels is None else int(channels[last]))
 
 
 def _producer(graph: Graph, tensor: Tensor) -> tuple[int, str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from tinygen.compile import Compiled
 from tinygen.emulate import Emulator, Job, Run, find_emulator
 from tinygen.errors import UsageError
-from tinygen.ir import Array, Graph
+from tinygen.ir import Array, Graph, Tensor
 from tinygen.toolchain import Build, Platform, board_platform, build_firmware
-from tinygen.validate.compare import Difference, Totals, compare
+from tinygen.validate.compare import Difference, Totals, compare, full_tensor
 from tinygen.validate.inputs import Inference, as_bytes, load_inputs, random_inputs
 from tinygen.validate.interpreters import run_reference
 
@@ -106,7 +106,7 @@ def _check_arrays(graph: Graph, inputs: Sequence[Inference], expected: Sequence[
         raise UsageError("validate: there is no inference to run; give at least one.")
     if len(inputs) != len(expected):
         raise UsageError(f"validate: {len(inputs)} inferences, but {len(expected)} sets of expected tensors.")
-    made = {t.index: t for t in (*graph.outputs, *(t for node in graph.nodes for t in node.outputs))}
+    made = {index: full_tensor(graph, t) for index, t in shown_tensors(graph).items()}
     for number, (arrays, tensors) in enumerate(zip(inputs, expected, strict=True)):
         if len(arrays) != len(graph.inputs):
             raise UsageError(f"validate: inference {number} has {len(arrays)} arrays for {len(graph.inputs)} inputs.")
@@ -120,11 +120,11 @@ def _check_arrays(graph: Graph, inputs: Sequence[Inference], expected: Sequence[
 
 
 def reference_tensors(compiled: Compiled, inputs: Sequence[Inference]) -> tuple[Mapping[int, Array], ...]:
-    """What the Python reference computes for every tensor that the firmware shows."""
+    """What the Python reference computes for every operator of the model, whatever passes leave of them."""
     results = run_reference(
         compiled.model.data, compiled.options.reference, [list(i) for i in inputs], timeout_s=REFERENCE_TIMEOUT_S
     )
-    shown = _shown(compiled.program.graph)
+    shown = shown_tensors(compiled.model.graph)
     return tuple({index: tensors[index] for index in shown} for tensors in results)
 
 
@@ -140,7 +140,6 @@ def build_and_run(
     return run, firmware.toolchain
 
 
-def _shown(graph: Graph) -> tuple[int, ...]:
-    """Tensors that the comparison needs: every node's outputs and the graph's outputs."""
-    made = [tensor.index for node in graph.nodes for tensor in node.outputs]
-    return tuple(dict.fromkeys([*made, *(tensor.index for tensor in graph.outputs)]))
+def shown_tensors(graph: Graph) -> dict[int, Tensor]:
+    """Every node's outputs and the graph's outputs, by index."""
+    return {t.index: t for t in (*(t for node in graph.nodes for t in node.outputs), *graph.outputs)}

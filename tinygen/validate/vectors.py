@@ -1,4 +1,4 @@
-"""Test vectors that firmware carries inside: inputs, and the CRC-32 of every tensor made of them."""
+"""Test vectors that firmware carries inside: inputs, the CRC-32 of every tensor made of them, and of every constant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from tinygen.compile import Compiled
 from tinygen.emit.environment import environment
 from tinygen.errors import UsageError
-from tinygen.ir import Array
+from tinygen.ir import Array, Graph
+from tinygen.program import Constant, Program
 from tinygen.validate.evaluate import evaluate
 from tinygen.validate.inputs import Inference, as_bytes, random_inputs
 from tinygen.version import VERSION
@@ -37,6 +38,41 @@ class Vectors:
         return len(self.expected)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedConstant:
+    """NAME_layer_`layer`_`array` of NAME_weights.c, as the self-test checks it; `layer` is its first reader."""
+
+    symbol: str
+    c_type: str
+    elements: int
+    size_bytes: int
+    crc: int
+    layer: int
+    array: str
+
+
+def checked_constants(program: Program) -> tuple[CheckedConstant, ...]:
+    """Every array of the program once, in the order of NAME_weights.c; equal arrays of several layers are one."""
+    first_users: dict[str, int] = {}
+    for layer in program.layers:
+        operands = [operand.constant for operand in layer.sources]
+        for value in (*layer.values, *operands):
+            if isinstance(value, Constant):
+                first_users.setdefault(value.symbol, layer.index)
+    return tuple(
+        CheckedConstant(
+            symbol=constant.symbol,
+            c_type=constant.c_type,
+            elements=constant.values.size,
+            size_bytes=constant.values.nbytes,
+            crc=zlib.crc32(_little_endian(constant.values)),
+            layer=first_users[constant.symbol],
+            array=constant.symbol.removeprefix(f"{program.name}_layer_{first_users[constant.symbol]}_"),
+        )
+        for constant in program.constants
+    )
+
+
 def check_count(count: int) -> None:
     """Raise UsageError for a number of inputs that a self-test cannot embed."""
     if not 1 <= count <= MOST_INFERENCES:
@@ -46,22 +82,34 @@ def check_count(count: int) -> None:
 def make_vectors(compiled: Compiled, count: int, seed: int = 0) -> Vectors:
     """`count` random inputs and what the numpy reference makes of them; no interpreter is needed.
 
-    The numpy reference of every operator is held against the interpreters by the project's own tests.
+    It runs the model as the file has it, so that the vectors say nothing of what passes made of it. The numpy reference
+    of every operator is held against the interpreters by the project's own tests.
     """
     check_count(count)
     inferences = random_inputs(compiled.program.graph, count, seed)[:count]
-    graph, reference = compiled.program.graph, compiled.options.reference
+    graph, reference = compiled.model.graph, compiled.options.reference
     return vectors_of(compiled, inferences, [evaluate(graph, arrays, reference) for arrays in inferences])
 
 
 def vectors_of(compiled: Compiled, inferences: Sequence[Inference], expected: Sequence[Mapping[int, Array]]) -> Vectors:
-    """The vectors of given inputs, and of what a reference made of them: tensor index → value, one mapping an input."""
+    """The vectors of given inputs, and of what a reference made of them: tensor index → value, one mapping an input.
+
+    Values are the model's, with every channel; of those that a pass left out the self-test knows nothing.
+    """
     graph = compiled.program.graph
     made = [tensor.index for node in graph.nodes for tensor in node.outputs]
-    crcs = tuple(tuple(zlib.crc32(_little_endian(values[index])) for index in made) for values in expected)
+    crcs = tuple(tuple(zlib.crc32(_shown(graph, index, values[index])) for index in made) for values in expected)
     raw = as_bytes(inferences)
     inputs = tuple(tuple(np.frombuffer(data[i], np.uint8) for data in raw) for i in range(len(graph.inputs)))
     return Vectors(inputs, crcs)
+
+
+def _shown(graph: Graph, index: int, values: Array) -> bytes:
+    """What the firmware shows of a tensor."""
+    reduction = graph.reductions.get(index)
+    if reduction is not None:
+        values = reduction.of(values)
+    return _little_endian(values)
 
 
 def _little_endian(values: Array) -> bytes:
@@ -77,6 +125,7 @@ def selftest_sources(compiled: Compiled, vectors: Vectors) -> dict[str, str]:
         "macro": name.upper(),
         "version": VERSION,
         "vectors": vectors,
+        "constants": checked_constants(compiled.program),
         "layers": [node.op.name for node in nodes],
         "first_tensors": [sum(counts[:layer]) for layer in range(len(nodes))],
     }

@@ -11,6 +11,12 @@
 
 #include <string.h>
 
+/* A few bytes are loaded and stored by memcpy, which -ffreestanding (that zig adds itself) would make a call. */
+#ifdef __GNUC__
+#undef memcpy
+#define memcpy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#endif
+
 /* Tensors are seen as rows of NHWC elements: row r starts at base + (r % ring_rows) * row_stride. */
 typedef struct {
     const void *base;

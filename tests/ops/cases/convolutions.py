@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,6 +37,25 @@ def conv_2d_pointwise(b: ModelBuilder, rng: Rng) -> None:
     _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=1)
 
 
+def conv_2d_3x3(b: ModelBuilder, rng: Rng) -> None:
+    """A window of 3 x 3 that moves by one pixel, channels by fours: what Winograd's algorithm is for."""
+    depth, outputs = 4 * between(rng, 1, 5), between(rng, 1, 9)
+    outputs *= 1 if chance(rng, 0.2) else 2
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, taps=(3, 3), strides=(1, 1))
+
+
+def conv_2d_first_layer(b: ModelBuilder, rng: Rng) -> None:
+    """Few input channels and a large window: slices of any number of bytes."""
+    depth, outputs = between(rng, 1, 3), between(rng, 1, 9)
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=10)
+
+
+def conv_2d_long_sums(b: ModelBuilder, rng: Rng) -> None:
+    """More products than the code computes one after the other."""
+    depth, outputs = 4 * between(rng, 5, 40), between(rng, 1, 9)
+    _convolution(b, rng, "CONV_2D", (outputs, depth), depth, outputs, axis=0, largest_window=2)
+
+
 def conv_2d_lowest_weights(b: ModelBuilder, rng: Rng) -> None:
     """Weights of −128 too, which no converter writes."""
     depth, outputs = between(rng, 1, 17), between(rng, 1, 17)
@@ -61,6 +81,47 @@ def depthwise_conv_2d(b: ModelBuilder, rng: Rng) -> None:
     )
 
 
+def depthwise_conv_2d_3x3(b: ModelBuilder, rng: Rng) -> None:
+    """3 x 3 taps with stride 1 or 2, images of a pixel and of many rows; half of the outputs as after a ReLU."""
+    channels, multiplier = between(rng, 1, 17), between(rng, 2, 3) if chance(rng, 0.15) else 1
+    large = chance(rng, 0.2)
+    _convolution(
+        b,
+        rng,
+        "DEPTHWISE_CONV_2D",
+        (1, channels * multiplier),
+        channels,
+        channels * multiplier,
+        axis=3,
+        taps=(3, 3),
+        strides=(1, 1) if chance(rng, 0.6) else (2, 2),
+        size=(between(rng, 3, 60), between(rng, 3, 60)) if large else (between(rng, 1, 9), between(rng, 1, 9)),
+        one_sided=chance(rng, 0.4),
+        depth_multiplier=multiplier,
+    )
+
+
+def depthwise_conv_2d_line(b: ModelBuilder, rng: Rng) -> None:
+    """Taps in one dimension, up to 25 of them, mostly over an image that is one pixel wide, as over time."""
+    channels, multiplier = between(rng, 1, 17), between(rng, 2, 3) if chance(rng, 0.15) else 1
+    taps, width = between(rng, 1, 25), 1 if chance(rng, 0.7) else between(rng, 2, 6)
+    stride, across = 1 if chance(rng, 0.7) else between(rng, 2, 4), chance(rng, 0.4)
+    order = -1 if across else 1
+    _convolution(
+        b,
+        rng,
+        "DEPTHWISE_CONV_2D",
+        (1, channels * multiplier),
+        channels,
+        channels * multiplier,
+        axis=3,
+        taps=(taps, 1)[::order],
+        strides=(stride, 1)[::order],
+        size=(taps + between(rng, 0, 20), width)[::order],
+        depth_multiplier=multiplier,
+    )
+
+
 def _convolution(
     b: ModelBuilder,
     rng: Rng,
@@ -73,17 +134,26 @@ def _convolution(
     largest_window: int = 5,
     lowest_weight: int = -127,
     bias: list[Operand | None] | None = None,
+    taps: Sequence[int] = (),
+    strides: Sequence[int] = (),
+    size: Sequence[int] = (),
+    one_sided: bool = False,
     **options: int,
 ) -> None:
-    taps = [between(rng, 1, largest_window) for _ in range(2)]
-    dilations = [between(rng, 2, 3) if chance(rng, 0.25) else 1 for _ in range(2)]
-    strides = [between(rng, 1, 4) for _ in range(2)]
-    if max(dilations) > 1 and chance(rng, 0.7):
-        strides = [1, 1]
+    dilations = [1, 1]
+    if not taps:
+        taps = [between(rng, 1, largest_window) for _ in range(2)]
+        dilations = [between(rng, 2, 3) if chance(rng, 0.25) else 1 for _ in range(2)]
+    if not strides:
+        strides = [between(rng, 1, 4) for _ in range(2)]
+        if max(dilations) > 1 and chance(rng, 0.7):
+            strides = [1, 1]
     padding = str(one_of(rng, "SAME", "VALID"))
     extents = [(t - 1) * d + 1 for t, d in zip(taps, dilations, strict=True)]
     smallest = extents if padding == "VALID" else [1, 1]
-    size = [low if chance(rng, 0.15) else between(rng, low, low + 8) for low in smallest]
+    if not size:
+        size = [low if chance(rng, 0.15) else between(rng, low, low + 8) for low in smallest]
+    size = [max(low, given) for low, given in zip(smallest, size, strict=True)]
     spans = zip(size, extents, strides, strict=True)
     across = [(n - e) // s + 1 if padding == "VALID" else -(-n // s) for n, e, s in spans]
     batch = between(rng, 2, 3) if chance(rng, 0.2) else 1
@@ -97,7 +167,8 @@ def _convolution(
     terms = weights.size // outputs
     inputs, sum_scale = _filter(b, rng, weights, input_scale, per_channel, axis)
     inputs += _bias(b, rng, terms, outputs, sum_scale) if bias is None else bias
-    y = b.tensor((batch, *across, outputs), scale=output_scale(rng, sum_scale, terms), zero_point=zero_point(rng))
+    y_zero_point = -128 if one_sided else zero_point(rng)
+    y = b.tensor((batch, *across, outputs), scale=output_scale(rng, sum_scale, terms), zero_point=y_zero_point)
     b.node(
         operator,
         [x, *inputs],
@@ -119,9 +190,15 @@ def fully_connected_lowest_weights(b: ModelBuilder, rng: Rng) -> None:
     fully_connected(b, rng, lowest_weight=-128)
 
 
-def fully_connected(b: ModelBuilder, rng: Rng, lowest_weight: int = -127) -> None:
+def fully_connected_wide(b: ModelBuilder, rng: Rng) -> None:
+    """So many inputs that kernels loop over them, and sums that do or do not share a word."""
+    width = between(rng, 1025, 1300) if chance(rng, 0.1) else between(rng, 41, 400)
+    fully_connected(b, rng, size=(width, between(rng, 1, 33)))
+
+
+def fully_connected(b: ModelBuilder, rng: Rng, lowest_weight: int = -127, size: tuple[int, int] | None = None) -> None:
     """Any input rank, flattened to the filter's width; per tensor or per channel; with and without bias."""
-    width, outputs = between(rng, 1, 40), between(rng, 1, 17)
+    width, outputs = size or (between(rng, 1, 40), between(rng, 1, 17))
     keep = chance(rng, 0.3)
     if keep:
         lead: tuple[int, ...] = tuple(between(rng, 1, 3) for _ in range(between(rng, 1, 3)))
@@ -184,8 +261,14 @@ CASES: tuple[Case, ...] = (
     Case("conv_2d", conv_2d),
     Case("conv_2d_pointwise", conv_2d_pointwise),
     Case("conv_2d_lowest_weights", conv_2d_lowest_weights, count=60),
+    Case("conv_2d_3x3", conv_2d_3x3, count=60),
+    Case("conv_2d_first_layer", conv_2d_first_layer, count=60),
+    Case("conv_2d_long_sums", conv_2d_long_sums, count=60),
     Case("conv_2d_without_bias", conv_2d_without_bias, references=(TFLM,), count=40),
     Case("depthwise_conv_2d", depthwise_conv_2d),
+    Case("depthwise_conv_2d_3x3", depthwise_conv_2d_3x3, count=60),
+    Case("depthwise_conv_2d_line", depthwise_conv_2d_line, count=60),
     Case("fully_connected", fully_connected),
     Case("fully_connected_lowest_weights", fully_connected_lowest_weights, count=60),
+    Case("fully_connected_wide", fully_connected_wide, count=40),
 )
