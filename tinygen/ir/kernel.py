@@ -112,6 +112,7 @@ class Access:
     by_channel      within a unit of ELEMENT or ROW, channel c of the output is written after the last read of channel
                     c of an operand with as many channels, and needs no other, as CHANNEL implies: so an output that
                     lies a whole number of pixels from the operand may take the place of what its own unit reads
+    reads_once      in a call, a row of input is read for the first output row that needs it, and not again
     direction       the order of units
     """
 
@@ -122,6 +123,7 @@ class Access:
     pixels: int = 1
     rows: Callable[[Node], int] = one_unit
     by_channel: bool = False
+    reads_once: bool = False
     direction: Direction = Direction.FORWARD
 
     @property

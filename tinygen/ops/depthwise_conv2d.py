@@ -142,15 +142,15 @@ class DepthwiseConv2D(Op):
         accumulators_fit(3),
     )
     kernels = (
-        Kernel(
-            "depthwise_conv2d_s8__dsp_3x3",
-            access=Access(Unit.CHANNEL, input_rows),
-            params=depthwise_dsp.params_3x3,
-            scratch_bytes=depthwise_dsp.scratch_bytes_3x3,
-            switches=depthwise_dsp.switches_3x3,
-            features=dsp.DSP,
-            constraints=(depthwise_dsp.three_by_three, depthwise_dsp.offsets_fit_3x3, depthwise_dsp.requantises),
-            cost=depthwise_dsp.cost_3x3,
+        *(
+            depthwise_dsp.kernel_3x3(
+                f"depthwise_conv2d_s8__dsp_{tile}", planes, Access(Unit.CHANNEL, input_rows, reads_once=True)
+            )
+            for tile, planes in (
+                ("3x3", depthwise_dsp.WIDE_PLANES),
+                ("3x3lean", depthwise_dsp.LEAN_PLANES),
+                ("3x3thin", depthwise_dsp.THIN_PLANES),
+            )
         ),
         Kernel(
             "depthwise_conv2d_s8__dsp",

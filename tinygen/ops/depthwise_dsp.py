@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tinygen.ir import Cost, Int32, Int32Array, Node, Params, Reference
+from tinygen.ir import Access, Cost, Int32, Int32Array, Kernel, Node, Params, Reference
 from tinygen.ops import dsp
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.gain import GainFit, fit_gains
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 Int64s = npt.NDArray[np.int64]
 
-PLANE_BYTES = 1536
-FOUR_PLANES_BYTES = 2048
-"""A channel's rows are taken in strips where its plane, or the planes of four channels, would be larger."""
+Planes = tuple[int, int]
+"""A channel's rows are taken in strips where its plane, or the planes of four channels, would be larger, in bytes."""
+
+WIDE_PLANES, LEAN_PLANES, THIN_PLANES = (1536, 2048), (384, 640), (0, 0)
+"""The last are those of one row."""
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""
@@ -128,10 +130,10 @@ def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
     )
 
 
-def switches_3x3(node: Node, reference: Reference) -> Mapping[str, str]:
+def switches_3x3(node: Node, planes: Planes) -> Mapping[str, str]:
     """The shape, from which the distances between rows and pixels follow, and the form of the requantisation."""
     _, across = filter_windows(node)
-    form, tiling = requantisation(node, "negated"), tiling_3x3(node)
+    form, tiling = requantisation(node, "negated"), tiling_3x3(node, planes)
     return {
         "stride": str(across.stride),
         "input_width": str(node.input(0).shape[2]),
@@ -165,14 +167,14 @@ class Tiling:
     strip_rows: int
 
 
-def tiling_3x3(node: Node) -> Tiling:
+def tiling_3x3(node: Node, planes: Planes) -> Tiling:
     """The cheaper one of two.
 
     Four channels are gathered with fewer instructions each, but need four planes, hence shorter strips.
     """
     rows, kept, row_bytes = node.output.shape[1], kept_rows_3x3(node), row_bytes_3x3(node)
     tilings = []
-    for group, largest_bytes in ((1, PLANE_BYTES), (4, FOUR_PLANES_BYTES)):
+    for group, largest_bytes in zip((1, 4), planes, strict=True):
         if group <= node.input(0).shape[3]:
             strips = -(-rows // max(1, largest_bytes // (group * row_bytes) - kept))
             tilings.append(Tiling(group, -(-rows // strips)))
@@ -203,9 +205,9 @@ def instructions_3x3(node: Node, tiling: Tiling) -> int:
     return int(batch * (-(-channels // tiling.group) * of_group + outputs * strips * of_strip))
 
 
-def scratch_bytes_3x3(node: Node) -> int:
+def scratch_bytes_3x3(node: Node, planes: Planes) -> int:
     """The planes of the channels that are gathered at a time, or of a strip of their rows."""
-    tiling = tiling_3x3(node)
+    tiling = tiling_3x3(node, planes)
     return tiling.group * (tiling.strip_rows + kept_rows_3x3(node)) * row_bytes_3x3(node)
 
 
@@ -243,9 +245,23 @@ def offsets_fit_3x3(node: Node) -> str | None:
     return None if fits else f"rows of {row_bytes} bytes in the plane, {channels} channels"
 
 
-def cost_3x3(node: Node, reference: Reference) -> Cost:
+def cost_3x3(node: Node, planes: Planes) -> Cost:
     """Instructions of the chosen tiling."""
-    tiling, columns = tiling_3x3(node), node.output.shape[2]
+    tiling, columns = tiling_3x3(node, planes), node.output.shape[2]
     code = 1000 + (450 if columns % 2 else 0) + (8 * min(node.input(0).shape[2], 12) if tiling.group == 1 else 400)
     constants = 4 * node.output.shape[3] * (6 + requantisation(node, "negated").words.shape[1])
     return Cost(instructions_3x3(node, tiling), constants, code)
+
+
+def kernel_3x3(name: str, planes: Planes, access: Access) -> Kernel:
+    """The kernel with a certain size of its planes: small ones take a few more instructions."""
+    return Kernel(
+        name,
+        access=access,
+        params=params_3x3,
+        scratch_bytes=lambda node: scratch_bytes_3x3(node, planes),
+        switches=lambda node, reference: switches_3x3(node, planes),
+        features=dsp.DSP,
+        constraints=(three_by_three, offsets_fit_3x3, requantises),
+        cost=lambda node, reference: cost_3x3(node, planes),
+    )

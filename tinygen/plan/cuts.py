@@ -1,42 +1,63 @@
-"""Which layers to stream together: cut points by dynamic programming.
+"""Which layers to stream together, and which kernels that leaves them: cut points by dynamic programming.
 
-First the lowest peak that any grouping reaches, then of the groupings that keep within a limit the one that adds the
-fewest instructions. Groups are reckoned lazily, and not at all where what lives before or after one is too much.
+Of the groupings that keep within a limit, the one with the fewest instructions. A layer may take any of its kernels
+whose scratch fits beside what lives meanwhile. Groups are reckoned lazily, and not at all where what lives before or
+after one is too much, or where even the fastest kernels would not make it worth while.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
-from tinygen.plan.estimate import added_instructions, group_peak
-from tinygen.plan.stream import Chunk, Group, Network, steps_of
+from tinygen.kernels.rows import Row
+from tinygen.plan.estimate import CALL_INSTRUCTIONS, Reckoning, added_instructions, reckon
+from tinygen.plan.stream import Chunk, Group, Network
 
 LONGEST = 48
 """Layers of a group at most."""
 
 CHUNKS = (Chunk(1, 1), Chunk(1, 2), Chunk(2, 2), Chunk(1, 4), Chunk(2, 4), Chunk(4, 4), Chunk(8, 8))
 """From the leanest to the fastest."""
-FUSED = 1
-"""Instructions that count for a layer in a group, so that the shortest of equal groups is taken."""
+
+MOST_ROWS = 8
+"""The most rows of a call in a group."""
+
+Offers = tuple[tuple[Row, ...], ...]
+"""The kernels of each layer, none where it is a view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A group, the kernels that its layers may take, and its instructions with the fastest of them.
+
+    The kernels' costs are those in the group, with what streaming adds.
+    """
+
+    group: Group
+    offers: Offers
+    instructions: int
 
 
 class Cuts:
-    """Groupings of a network. `whole` is the peak of each layer that runs whole, `inner` those that may stream."""
+    """Groupings of a network.
 
-    def __init__(self, network: Network, whole: Sequence[int], inner: range) -> None:
-        self.network, self.whole = network, whole
-        self.layers = len(whole)
+    whole   for each kernel of each layer the bytes that live at most while it runs whole, without its scratch
+    inner   the layers that may stream
+    """
+
+    def __init__(self, network: Network, offers: Offers, whole: Sequence[Sequence[int]], inner: range) -> None:
+        self.network, self.offers, self.whole = network, offers, whole
+        self.layers = len(offers)
         self.boundary = [network.boundary(at) for at in range(self.layers + 1)]
         self.streams = [layer in inner and network.may_stream(layer) for layer in range(self.layers)]
-        self.peak = cache(self._peak)
-        self.added = cache(self._added)
-
-    def _peak(self, group: Group) -> int:
-        return group_peak(self.network, group) if group.is_stream else self.whole[group.begin]
-
-    def _added(self, group: Group) -> int:
-        return added_instructions(self.network, steps_of(self.network, [group])) if group.is_stream else 0
+        self.fastest = [min((row.cost.instructions for row in own), default=0) for own in offers]
+        self.scratch = [
+            [row.kernel.scratch_bytes(node) for row in own]
+            for own, node in zip(offers, network.graph.nodes, strict=True)
+        ]
+        self.reckon = cache(lambda group: reckon(network, group))
 
     def begins(self, end: int) -> range:
         """Where groups that end at `end` may begin, the shortest first."""
@@ -47,23 +68,13 @@ class Cuts:
         return range(end - 1, first - 1, -1)
 
     def variants(self, begin: int, end: int) -> list[Group]:
-        """The ways to run layers begin..end-1 together, the leanest first."""
-        if end - begin == 1:
-            return [Group(begin, end)]
+        """The ways to run layers begin..end-1 in turn, the leanest first."""
         eager = frozenset(self._shortcuts(begin, end))
         return [
             Group(begin, end, chunk, early)
             for chunk in CHUNKS
             for early in ((eager, frozenset()) if eager else (frozenset(),))
         ]
-
-    def fastest(self, begin: int, end: int, limit: int) -> Group | None:
-        """The way to run layers begin..end-1 that adds the fewest instructions of those that keep within the limit."""
-        variants = self.variants(begin, end)
-        lean = [group for group in variants if group.chunk == variants[0].chunk]
-        if min(map(self.peak, lean)) > limit:
-            return None
-        return next(group for group in reversed(variants) if self.peak(group) <= limit)
 
     def _shortcuts(self, begin: int, end: int) -> list[int]:
         """Layers that read what another layer of the group reads as well."""
@@ -78,33 +89,89 @@ class Cuts:
         ]
 
     def lowest(self) -> int:
-        """The lowest peak of any grouping."""
+        """The lowest peak of any grouping, with the leanest kernels."""
         best = [0, *[1 << 62] * self.layers]
         for end in range(1, self.layers + 1):
             for begin in self.begins(end):
-                if max(best[begin], self.boundary[begin], self.boundary[end]) >= best[end]:
-                    continue
-                leanest = [g for g in self.variants(begin, end) if g.chunk == CHUNKS[0] or not g.is_stream]
-                peak = min(self.peak(group) for group in leanest)
-                best[end] = min(best[end], max(best[begin], peak))
+                if max(best[begin], self.boundary[begin], self.boundary[end]) < best[end]:
+                    best[end] = min(best[end], max(best[begin], self.leanest(begin, end)))
         return best[self.layers]
 
-    def within(self, limit: int) -> tuple[Group, ...] | None:
-        """The grouping that adds the fewest instructions of those with no group above the limit."""
-        found: list[tuple[int, tuple[Group, ...]] | None] = [(0, ()), *[None] * self.layers]
+    def leanest(self, begin: int, end: int) -> int:
+        """The lowest peak of layers begin..end-1, streamed together or, if it is one, whole."""
+        if end - begin == 1:
+            pairs = zip(self.whole[begin], self.scratch[begin], strict=True)
+            return min((live + scratch for live, scratch in pairs), default=self.boundary[begin])
+        return min(self._peak(self.reckon(g)) for g in self.variants(begin, end) if g.chunk == CHUNKS[0])
+
+    def _peak(self, found: Reckoning) -> int:
+        return max(found.live, *(room + min(self.scratch[layer]) for layer, room in found.room.items()))
+
+    def within(self, limit: int) -> tuple[Way, ...] | None:
+        """The groups with the fewest instructions of those that all keep within the limit."""
+        found: list[tuple[int, tuple[Way, ...]] | None] = [(0, ()), *[None] * self.layers]
         for end in range(1, self.layers + 1):
+            least = 0
             for begin in self.begins(end):
-                before = found[begin]
+                least += self.fastest[begin]
+                if end - begin > 1:
+                    least += (
+                        CALL_INSTRUCTIONS * (-(-self.network.graph.nodes[begin].outputs[0].rows // MOST_ROWS) - 1) + 1
+                    )
+                before, best = found[begin], found[end]
                 if before is None or max(self.boundary[begin], self.boundary[end]) > limit:
                     continue
-                best = found[end]
-                count = end - begin
-                if best is not None and before[0] + (FUSED * count if count > 1 else 0) >= best[0]:
+                if best is not None and before[0] + least >= best[0]:
                     continue
-                group = self.fastest(begin, end, limit)
-                if group is not None:
-                    added = before[0] + (self.added(group) + FUSED * count if count > 1 else 0)
-                    if best is None or added < best[0]:
-                        found[end] = added, (*before[1], group)
+                way = self.single(begin, limit) if end - begin == 1 else self.streamed(begin, end, limit)
+                if way is not None and (best is None or before[0] + way.instructions < best[0]):
+                    found[end] = before[0] + way.instructions, (*before[1], way)
         last = found[self.layers]
         return None if last is None else last[1]
+
+    def single(self, layer: int, limit: int) -> Way | None:
+        """A layer that runs whole, with the kernels that keep within the limit."""
+        if not self.offers[layer]:
+            return Way(Group(layer, layer + 1), ((),), 0)
+        rows = tuple(
+            row
+            for row, live, scratch in zip(self.offers[layer], self.whole[layer], self.scratch[layer], strict=True)
+            if live + scratch <= limit
+        )
+        if not rows:
+            return None
+        return Way(Group(layer, layer + 1), (rows,), min(row.cost.instructions for row in rows))
+
+    def streamed(self, begin: int, end: int, limit: int) -> Way | None:
+        """Layers that run in turn, with the chunk and the kernels that take the fewest instructions."""
+        if self.leanest(begin, end) > limit:
+            return None
+        best: Way | None = None
+        for group in reversed(self.variants(begin, end)):
+            way = self._way(group, limit)
+            if way is not None and (best is None or way.instructions < best.instructions):
+                best = way
+                if all(len(some) == len(own) for some, own in zip(way.offers, self.offers[begin:end], strict=True)):
+                    break
+        return best
+
+    def _way(self, group: Group, limit: int) -> Way | None:
+        found = self.reckon(group)
+        if found.live > limit:
+            return None
+        offers, total = [], group.end - group.begin
+        for layer in range(group.begin, group.end):
+            rows = tuple(
+                self._in_group(layer, row, found)
+                for row, scratch in zip(self.offers[layer], self.scratch[layer], strict=True)
+                if found.room[layer] + scratch <= limit
+            )
+            if not rows:
+                return None
+            total += min(row.cost.instructions for row in rows)
+            offers.append(rows)
+        return Way(group, tuple(offers), total)
+
+    def _in_group(self, layer: int, row: Row, found: Reckoning) -> Row:
+        added = added_instructions(self.network, layer, row, found.calls[layer])
+        return replace(row, cost=replace(row.cost, instructions=row.cost.instructions + added))

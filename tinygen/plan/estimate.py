@@ -1,15 +1,16 @@
-"""What a group costs, reckoned in rows instead of bytes: its peak and the instructions that streaming adds.
+"""What a group costs, reckoned in rows instead of bytes: the bytes that live while it runs, and added instructions.
 
 Good enough to choose by; what a choice really takes is found by placing it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from tinygen.ir import Reference, Unit
+from tinygen.ir import Unit
+from tinygen.kernels.rows import Row
 from tinygen.plan.stream import Group, Network, steps_of
-from tinygen.plan.units import Layer
 from tinygen.plan.values import Step
 
 CALL_INSTRUCTIONS = 150
@@ -18,43 +19,86 @@ CALL_INSTRUCTIONS = 150
 GATHERED = 0.3
 """The part of a kernel's work that is done for each row it reads, where it copies rows to its scratch first."""
 
-
-def layer_instructions(layer: Layer) -> int:
-    """Instructions of a layer that runs whole."""
-    if layer.kernel.cost is not None:
-        return layer.kernel.cost(layer.node, Reference.LITERT).instructions
-    node = layer.node
-    return int(1.5 * node.op.macs(node)) + 12 * node.outputs[0].elements
+TOGETHER, LEFT_OVER = 3, 0.25
+"""Pixels that a kernel computes together, and the pixels' work that it takes longer where some are left over."""
 
 
-def added_instructions(network: Network, steps: Sequence[Step]) -> int:
-    """What the steps of a group take more than its layers whole, by the estimate."""
-    calls: dict[int, list[Step]] = {}
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How a layer is called in a group.
+
+    count      how often
+    odd        for how many rows more than a multiple of two, in all
+    rows_read  rows of the first operand that the calls read
+    left_over  calls that leave pixels over
+    """
+
+    count: int
+    odd: int
+    rows_read: int
+    left_over: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """What a group takes, without scratch.
+
+    live    the most bytes that live at a moment, with all that lives on beside the group
+    room    the most that live between the first and the last call of a layer, which is when its scratch is needed
+    calls   how each layer is called
+    """
+
+    live: int
+    room: Mapping[int, int]
+    calls: Mapping[int, Calls]
+
+
+def added_instructions(network: Network, index: int, row: Row, calls: Calls) -> int:
+    """What a layer takes more for being called several times, by the estimate."""
+    layer = network.layers[index]
+    if layer is None or calls.count == 1:
+        return 0
+    whole, access = row.cost.instructions, row.kernel.access
+    added = float(CALL_INSTRUCTIONS * (calls.count - 1))
+    if access.unit is Unit.PIXEL:
+        added += whole * LEFT_OVER * calls.left_over / (layer.rows * layer.columns)
+    elif access.unit is Unit.CHANNEL and layer.operands:
+        added += GATHERED * whole * max(0.0, calls.rows_read / layer.operands[0].rows - 1)
+    elif access.unit is Unit.ROW and access.rows(layer.node) == 2:
+        added += whole * (calls.odd - layer.rows % 2) / layer.rows
+    return int(added)
+
+
+def reckon(network: Network, group: Group) -> Reckoning:
+    """Follow the steps of a group."""
+    steps = steps_of(network, [group])
+    own: dict[int, list[Step]] = {}
     for step in steps:
-        calls.setdefault(step.layer, []).append(step)
-    total = 0.0
-    for index, own in calls.items():
-        layer = network.layers[index]
-        if layer is None or len(own) == 1:
-            continue
-        whole = layer_instructions(layer)
-        total += CALL_INSTRUCTIONS * (len(own) - 1)
-        if layer.access.unit is Unit.PIXEL:
-            units = sum(-(-(step.row_end - step.row_begin) * layer.columns // layer.access.pixels) for step in own)
-            total += whole * (units / -(-layer.rows * layer.columns // layer.access.pixels) - 1)
-        elif layer.access.unit in (Unit.ROW, Unit.CHANNEL) and layer.operands:
-            spans = [layer.rows_read(layer.operands[0].index, step.row_begin, step.row_end) for step in own]
-            read = sum(last - first for first, last in spans)
-            total += GATHERED * whole * max(0.0, read / layer.operands[0].rows - 1)
-    return int(total)
+        own.setdefault(step.layer, []).append(step)
+    live = _Profile(network, group, steps).live()
+    room = {}
+    spans: dict[int, tuple[int, int]] = {}
+    for number, step in enumerate(steps):
+        spans[step.layer] = spans.get(step.layer, (number, 0))[0], number
+    for index, (first, last) in spans.items():
+        room[index] = max(live[first : last + 1])
+    return Reckoning(max(live), room, {index: _calls(network, index, steps) for index, steps in own.items()})
 
 
-def group_peak(network: Network, group: Group, steps: Sequence[Step] | None = None) -> int:
-    """About the most bytes that live while a group runs, with all that lives on beside it."""
-    return _Reckoning(network, group, steps_of(network, [group]) if steps is None else steps).peak()
+def _calls(network: Network, index: int, steps: Sequence[Step]) -> Calls:
+    layer = network.layers[index]
+    assert layer is not None
+    odd = read = left = 0
+    for step in steps:
+        if network.reads[index]:
+            rows = network.reads[index][0]
+            read += rows.end[step.row_end - 1] - rows.begin[step.row_begin]
+        odd += (step.row_end - step.row_begin) % 2
+        left += (step.row_end - step.row_begin) * layer.columns % TOGETHER > 0
+    return Calls(len(steps), odd, read, left)
 
 
-class _Reckoning:
+class _Profile:
     """Bytes that begin and cease to live at each step of a group."""
 
     def __init__(self, network: Network, group: Group, steps: Sequence[Step]) -> None:
@@ -63,7 +107,8 @@ class _Reckoning:
         self.freed = [0] * (len(steps) + 1)
         self.beside = network.boundary(group.begin)
 
-    def peak(self) -> int:
+    def live(self) -> list[int]:
+        """The most bytes that live in each step, without scratch."""
         born, dead = self._rows()
         network, group = self.network, self.group
         for tensor, lasts in dead.items():
@@ -82,17 +127,15 @@ class _Reckoning:
                     self.grown[first] += row_bytes
             else:
                 self._ring(born[tensor], lasts, row_bytes)
-        scratch = self._scratch()
-        live, most = self.beside, 0
+        live, most = self.beside, []
         for number, step in enumerate(self.steps):
             grown, freed = self.grown[number], self.freed[number]
             layer = network.layers[step.layer]
             assert layer is not None
+            within = grown
             if layer.access.reads_first or layer.access.unit is Unit.ELEMENT:
-                within = max(grown - freed, 0) + layer.access.pixels * layer.cells[-1][1]
-            else:
-                within = grown
-            most = max(most, live + min(within, max(grown, 1)) + scratch[number])
+                within = min(grown, max(grown - freed, 0) + layer.access.pixels * layer.cells[-1][1])
+            most.append(live + within)
             live += grown - freed
         return most
 
@@ -122,16 +165,3 @@ class _Reckoning:
         for slot in range(size):
             self.grown[born[slot]] += row_bytes
             self.freed[max(dead[slot::size])] += row_bytes
-
-    def _scratch(self) -> list[int]:
-        """The most that layers between their first and last call need, at each step."""
-        spans: dict[int, tuple[int, int]] = {}
-        for at, step in enumerate(self.steps):
-            spans[step.layer] = spans.get(step.layer, (at, 0))[0], at
-        needed = [0] * len(self.steps)
-        for index, (first, last) in spans.items():
-            layer = self.network.layers[index]
-            if layer is not None and layer.scratch_bytes:
-                for number in range(first, last + 1):
-                    needed[number] = max(needed[number], layer.scratch_bytes)
-        return needed

@@ -151,6 +151,7 @@ class _Operand:
     def __init__(self, node: Node, access: Access, position: int) -> None:
         self.tensor = node.input(position)
         self._backward = access.direction is Direction.BACKWARD
+        self._reads_once = access.reads_once
         output = node.outputs[0]
         self._rows = [access.input_rows(node, position, row, row + 1) for row in range(output.rows)]
         columns = _columns(output, access)
@@ -160,7 +161,7 @@ class _Operand:
             self._columns = np.full(self.tensor.nhwc[2], 0 if self._backward else columns - 1)
         else:
             ranges = [access.input_columns(node, position, column, column + 1) for column in range(columns)]
-            self._columns = self._last(ranges, 0, self.tensor.nhwc[2])
+            self._columns = self._last(ranges, 0, self.tensor.nhwc[2], self._backward)
 
     @property
     def columns(self) -> int:
@@ -174,16 +175,16 @@ class _Operand:
 
     def reads(self, units: Ints, begin: int, end: int) -> Cells:
         first, last = self.rows(begin, end)
-        rows = self._last(self._rows[begin:end], first, last)
+        rows = self._last(self._rows[begin:end], first, last, self._backward != self._reads_once)
         unit = units[rows[:, None], self._columns[None, :]]
         unit[(rows == NEVER)[:, None] | (self._columns == NEVER)[None, :]] = NEVER
         return Cells(self.tensor, first, unit)
 
-    def _last(self, ranges: list[tuple[int, int]], first: int, last: int) -> Ints:
-        """The position of the range that holds each number of first..last-1 and is visited last."""
+    def _last(self, ranges: list[tuple[int, int]], first: int, last: int, is_lowest: bool) -> Ints:
+        """The highest position, or the lowest, of the ranges that hold each number of first..last-1."""
         found = np.full(last - first, NEVER, np.int64)
         order = range(len(ranges))
-        for position in reversed(order) if self._backward else order:
+        for position in reversed(order) if is_lowest else order:
             begin, end = ranges[position]
             found[max(begin - first, 0) : max(end - first, 0)] = position
         return found
