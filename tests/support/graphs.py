@@ -19,10 +19,10 @@ SCALE = 0.05
 class RandomModel:
     """A random model: each step takes tensors that are already there, so that some branch, some die, some live on."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, largest_side: int = 4) -> None:
         self.rng = np.random.default_rng(seed)
         self.b = ModelBuilder()
-        side = self.below(5, 1)
+        side = self.below(largest_side + 1, 1)
         self.at = [self.input((1, side, side, self.below(6, 1))) for _ in range(self.below(4, 1))]
         for _ in range(self.below(14, 3)):
             steps = (
@@ -118,9 +118,9 @@ def pointwise(b: ModelBuilder, x: Operand, channels: int) -> Operand:
     return output
 
 
-def random_graph(seed: int, features: frozenset[str] = frozenset()) -> tuple[Graph, Schedule]:
+def random_graph(seed: int, features: frozenset[str] = frozenset(), largest_side: int = 4) -> tuple[Graph, Schedule]:
     """A random model after the passes; about half of its kernels demand scratch, and some go channel by channel."""
-    graph = run_passes(read_model(RandomModel(seed).b.finish()), Reference.LITERT)
+    graph = run_passes(read_model(RandomModel(seed, largest_side).b.finish()), Reference.LITERT)
     rng = np.random.default_rng(seed)
 
     def demand(kernel: Kernel | None) -> Kernel | None:
@@ -131,7 +131,10 @@ def random_graph(seed: int, features: frozenset[str] = frozenset()) -> tuple[Gra
         if access.by_channel and rng.random() < 0.7:
             rows = int(rng.integers(1, 4))
             unit = Unit.CHANNEL if rng.random() < 0.5 else Unit.ROW
-            access = dataclasses.replace(access, unit=unit, rows=lambda node: rows, input_columns=all_columns)
+            once = bool(rng.random() < 0.5)
+            access = dataclasses.replace(
+                access, unit=unit, rows=lambda node: rows, input_columns=all_columns, reads_once=once
+            )
         return dataclasses.replace(kernel, scratch_bytes=lambda node: size_bytes, access=access)
 
     return graph, Schedule({layer: demand(k) for layer, k in select(graph, features).kernels.items()})

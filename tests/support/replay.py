@@ -49,6 +49,7 @@ class Replay:
                 units = list(_units(node, kernel.access, step.row_begin, step.row_end, apart))
                 if apart and kernel.access.unit is Unit.CHANNEL:
                     self.expect_own_channels(node, [cell for unit in units for cell in unit], operands, kernel.access)
+                self.rows_read: set[tuple[int, int]] = set()
                 for unit in units:
                     self.unit(node, unit, operands, kernel.access, scratch, apart)
             rows = range(step.row_begin, step.row_end)
@@ -106,6 +107,9 @@ class Replay:
     ) -> None:
         """One unit: what it reads must be there before it writes and, where it may still read, after."""
         reads, writes = self.touched(node, cells, operands, access)
+        if access.reads_once:
+            reads = [(t, [b for b in span if (t.index, b // t.row_bytes) not in self.rows_read]) for t, span in reads]
+            self.rows_read |= {(t.index, b // t.row_bytes) for t, span in reads for b in span}
         for address in scratch:
             self.arena[address] = (-1, address)
         for tensor, span in reads:

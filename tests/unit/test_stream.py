@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from tests.support.graphs import random_graph
 from tests.support.models import ModelBuilder
 from tests.support.replay import spoils
 from tests.support.streams import SHORTER_RINGS, residual_network, shorter_ring
-from tinygen.ir import Graph
+from tinygen.ir import Graph, Reference
 from tinygen.kernels import Optimize, Schedule, select
+from tinygen.kernels.rows import Row, Rows, row_of
 from tinygen.plan import Plan, Step, blocks_of, plan
+from tinygen.plan.arrange import cuts_of
 from tinygen.plan.blocks import Call, Run, shorten
 from tinygen.plan.check import PlanError, check
-from tinygen.plan.cuts import CHUNKS, Cuts
+from tinygen.plan.cuts import CHUNKS
 from tinygen.plan.place import place
 from tinygen.plan.stream import Chunk, Group, Network, steps_of
 from tinygen.plan.units import layers_of
@@ -69,42 +72,68 @@ def test_a_chain_holds_as_many_rows_as_its_windows_reach() -> None:
     assert rings == [3, 3, 12]
 
 
+def rows_of(graph: Graph, schedule: Schedule) -> Rows:
+    kernels = [schedule.kernels[layer] for layer in range(len(graph.nodes))]
+    return tuple(
+        () if k is None else (row_of(k, n, Reference.LITERT),) for k, n in zip(kernels, graph.nodes, strict=True)
+    )
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_the_reckoned_peak_is_near_the_bound_of_the_placed_group(seed: int) -> None:
     graph, schedule = random_graph(seed, FEATURES)
     network = network_of(graph, schedule)
-    cuts = Cuts(network, whole(graph, schedule).live, range(len(graph.nodes)))
+    cuts = cuts_of(graph, rows_of(graph, schedule))
     for begin, end in streams(network):
-        group = Group(begin, end)
+        if begin not in cuts.begins(end):
+            continue
         rest = [Group(i, i + 1) for i in range(len(graph.nodes)) if not begin <= i < end]
-        groups = sorted([*rest, group], key=lambda g: g.begin)
-        planned = place(graph, schedule, steps_of(network, groups))
+        planned = place(graph, schedule, steps_of(network, sorted([*rest, Group(begin, end)], key=lambda g: g.begin)))
         peak = max(planned.live_bytes(layer) for layer in range(begin, end))
         row = max(t.row_bytes for i in range(begin, end) for t in graph.nodes[i].outputs)
-        assert peak - row <= cuts.peak(group) <= peak + 2 * row
+        assert peak - row <= cuts.peak(Group(begin, end)) <= peak + 2 * row
 
 
 @pytest.mark.parametrize("seed", range(25))
 def test_cuts_reach_the_lowest_peak_of_all_groupings(seed: int) -> None:
     graph, schedule = random_graph(seed)
-    network = network_of(graph, schedule)
-    cuts = Cuts(network, whole(graph, schedule).live, range(len(graph.nodes)))
+    cuts = cuts_of(graph, rows_of(graph, schedule))
 
     def groupings(begin: int) -> Iterator[tuple[int, ...]]:
         if begin == cuts.layers:
             yield ()
         for end in range(begin + 1, cuts.layers + 1):
             if begin in cuts.begins(end):
-                peak = min(cuts.peak(g) for g in cuts.variants(begin, end) if g.chunk == CHUNKS[0] or not g.is_stream)
-                yield from ((peak, *rest) for rest in groupings(end))
+                yield from ((cuts.leanest(begin, end), *rest) for rest in groupings(end))
 
     lowest = min(max(peaks) for peaks in groupings(0))
     assert cuts.lowest() == lowest
     found = cuts.within(lowest)
     assert found is not None
-    assert [g.begin for g in found] + [cuts.layers] == [0, *(g.end for g in found)]
-    assert max(map(cuts.peak, found)) <= lowest
-    assert cuts.within(lowest - 1) is None or max(map(cuts.peak, cuts.within(lowest - 1) or ())) < lowest
+    assert [way.group.begin for way in found] + [cuts.layers] == [0, *(way.group.end for way in found)]
+    assert all(cuts.peak(way.group) <= lowest for way in found)
+    fewer = cuts.within(lowest - 1)
+    assert fewer is None
+
+
+def test_a_group_takes_the_fastest_kernels_that_fit_beside_what_lives() -> None:
+    """Of two kernels, the fast one needs scratch: the higher the limit, the more layers get it."""
+    graph, schedule = residual_network(blocks=1, height=24)
+
+    def both(layer: int) -> tuple[Row, ...]:
+        (slow,) = rows_of(graph, schedule)[layer]
+        scratch = 100 + 10 * layer
+        kernel = dataclasses.replace(slow.kernel, scratch_bytes=lambda node: scratch)
+        fast = dataclasses.replace(slow.cost, instructions=slow.cost.instructions // 2)
+        return slow, Row(kernel, f"fast{layer}", fast, slow.added_bytes + scratch)
+
+    cuts = cuts_of(graph, tuple(both(layer) for layer in range(len(graph.nodes))))
+    counts = []
+    for limit in range(cuts.lowest(), cuts.lowest() + 400, 20):
+        ways = cuts.within(limit)
+        assert ways is not None
+        counts.append(sum(len(own) == 2 for way in ways for own in way.offers))
+    assert counts[0] < counts[-1] == len(graph.nodes)
 
 
 def test_the_more_instructions_may_be_added_the_smaller_the_arena() -> None:

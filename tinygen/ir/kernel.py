@@ -185,6 +185,7 @@ class Kernel:
     constraints     when it applies, beyond what the operator already demands
     operands        indices of the node's inputs that it reads through views; the others are constants in `params`
     cost            what a layer pays for it; None: it is taken in the order of the operator's tuple
+    call_cost       instructions of one call on so many output rows, of (node, rows); None: their share of the cost
     """
 
     name: str
@@ -196,3 +197,4 @@ class Kernel:
     constraints: tuple[Constraint, ...] = ()
     operands: Callable[[Node], tuple[int, ...]] = first_operand
     cost: Callable[[Node, Reference], Cost] | None = None
+    call_cost: Callable[[Node, int], int] | None = None

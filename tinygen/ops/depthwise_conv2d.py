@@ -161,6 +161,7 @@ class DepthwiseConv2D(Op):
             features=dsp.DSP,
             constraints=(depthwise_taps.one_dilation, depthwise_dsp.requantises, depthwise_taps.offsets_fit),
             cost=depthwise_taps.cost,
+            call_cost=depthwise_taps.call_instructions,
         ),
         Kernel(
             "depthwise_conv2d_s8__c",

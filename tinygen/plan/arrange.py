@@ -1,13 +1,13 @@
 """Rows → Schedule and Plan: kernels, groups that stream, and places are chosen together.
 
-First the fastest kernels that the flash allows, for their instructions. Then, for a limit on the arena, the groups with
-the fewest instructions, and of the kernels whose scratch fits there the fastest ones that the flash allows; the lowest
-limit is sought that takes no more instructions than the user's wish says. What a limit really takes is found by placing
-it, so a few limits from the lowest on are placed, and the best plan is taken.
+First the fastest kernels that the flash allows, for their instructions. Then, for limits on the arena from the lowest
+possible on, the groups with the fewest instructions, and of the kernels whose scratch fits there the fastest ones that
+the flash allows. What a limit really takes is found by placing it, so the most promising ones are placed, and the best
+plan is taken.
 
-    speed      1 % more instructions than the fastest kernels
-    balanced   5 % more
-    ram        2.5 times as many
+    speed      the smallest arena for 1 % more instructions than the fastest kernels have
+    ram        the smallest arena for 2.5 times as many
+    balanced   for up to 15 % more, where a percent of arena saves at least what four percent of instructions cost
     flash      whole layers alone, with the kernels of the least flash
 
 Under `balanced`, kernels that have more than twice the constants of another one of the layer do not count among the
@@ -34,20 +34,40 @@ from tinygen.plan.stream import Group, Network, steps_of
 from tinygen.plan.units import layers_of
 from tinygen.plan.values import Plan, Step
 
-ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.05, Optimize.RAM: 1.5}
+ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.15, Optimize.RAM: 1.5}
 """The part of the fastest kernels' instructions that may be spent on a smaller arena."""
 
 HEAVY = 2
 """Times the constants of the layer's lightest row: above that a row pays with flash."""
 
-HALVINGS = 8
-"""Of the interval in which the lowest limit is sought."""
+LADDER = (
+    1000,
+    1005,
+    1010,
+    1015,
+    1020,
+    1030,
+    1040,
+    1060,
+    1080,
+    1110,
+    1150,
+    1200,
+    1270,
+    1350,
+    1500,
+    1700,
+    2000,
+    2500,
+    4000,
+)
+"""Limits that are looked at, in thousandths of the lowest."""
 
-LADDER = (1.0, 1.005, 1.01, 1.02, 1.04)
-"""Limits that are placed, as multiples of the lowest."""
+PLACED = 4
+"""Of those so many are placed, the most promising ones."""
 
 WORTH = 4
-"""Percent of instructions that a percent of arena is worth, where several plans are allowed."""
+"""Percent of instructions that a percent of arena is worth under `balanced`."""
 
 Choice = tuple[Row | None, ...]
 
@@ -73,12 +93,9 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize) -> tuple[Schedule, Pla
     light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in rows)
     fastest = _Look(_whole(graph), choose(light if optimize is Optimize.BALANCED else rows, optimize, budget))
     most = int(fastest.instructions * (1 + ADDED[optimize]))
-    looks = _looks(_cuts(graph, rows), rows, optimize, budget, most)
+    looks = _looks(cuts_of(graph, rows), optimize, budget, most)
     plans = {look: _placed(graph, look) for look in dict.fromkeys([*looks, fastest])}
-    if optimize is Optimize.BALANCED:
-        best = min(plans, key=lambda look: (look.instructions * plans[look].arena_bytes ** WORTH, look.instructions))
-    else:
-        best = min(plans, key=lambda look: (plans[look].arena_bytes, look.instructions))
+    best = min(plans, key=lambda look: _score(optimize, look.instructions, plans[look].arena_bytes))
     return _checked(graph, best, plans[best])
 
 
@@ -112,7 +129,7 @@ def _checked(graph: Graph, look: _Look, placed: Plan | None = None) -> tuple[Sch
     return schedule, result
 
 
-def _cuts(graph: Graph, rows: Rows) -> Cuts:
+def cuts_of(graph: Graph, rows: Rows) -> Cuts:
     """The groupings of a graph whose layers have these kernels to choose from."""
     nodes = graph.nodes
     by_rank = [
@@ -125,38 +142,29 @@ def _cuts(graph: Graph, rows: Rows) -> Cuts:
         timeline = follow(graph, layers, steps)
         live.append(live_by_step([value.life() for value in timeline.values.values()], timeline.times))
     whole = [[live[rank][layer] for rank in range(len(own))] for layer, own in enumerate(rows)]
-    begin = sum(is_input_edge(graph, node) for node in nodes)
-    inner = range(begin, len(nodes) - sum(is_output_edge(graph, node) for node in nodes))
-    return Cuts(Network(graph, by_rank[0]), rows, whole, inner)
+    return Cuts(Network(graph, by_rank[0]), rows, whole, inner_layers(graph))
 
 
-def _looks(cuts: Cuts, rows: Rows, optimize: Optimize, budget: int, most: int) -> list[_Look]:
-    """Groups and kernels for the lowest limit that takes no more than `most` instructions, and for a few above."""
-    low, high = (
-        cuts.lowest(),
-        max(
-            live + scratch
-            for pair in zip(cuts.whole, cuts.scratch, strict=True)
-            for live, scratch in zip(*pair, strict=True)
-        ),
-    )
+def inner_layers(graph: Graph) -> range:
+    """The layers that are no edges: a program may run them alone."""
+    begin = sum(is_input_edge(graph, node) for node in graph.nodes)
+    return range(begin, len(graph.nodes) - sum(is_output_edge(graph, node) for node in graph.nodes))
 
-    def look(limit: int) -> _Look | None:
+
+def _looks(cuts: Cuts, optimize: Optimize, budget: int, most: int) -> list[_Look]:
+    """The most promising groups and kernels of no more than `most` instructions, for limits from the lowest on."""
+    found: dict[_Look, int] = {}
+    lowest = cuts.lowest()
+    for step in LADDER:
+        limit = lowest * step // 1000
         ways = cuts.within(limit)
-        if ways is None:
-            return None
-        found = _Look(
-            tuple(way.group for way in ways),
-            choose([own for way in ways for own in way.offers], optimize, budget),
-        )
-        return found if found.instructions <= most else None
+        if ways is not None:
+            choice = choose([own for way in ways for own in way.offers], optimize, budget)
+            found.setdefault(_Look(tuple(way.group for way in ways), choice), limit)
+    allowed = [look for look in found if look.instructions <= most]
+    return sorted(allowed, key=lambda look: _score(optimize, look.instructions, found[look]))[:PLACED]
 
-    if look(low) is None:
-        for _ in range(HALVINGS):
-            middle = (low + high) // 2
-            if look(middle) is None:
-                low = middle
-            else:
-                high = middle
-        low = high
-    return [found for step in LADDER if (found := look(int(low * step))) is not None]
+
+def _score(optimize: Optimize, count: int, arena_bytes: int) -> tuple[float, int]:
+    """The smaller the better."""
+    return (count * float(arena_bytes) ** WORTH if optimize is Optimize.BALANCED else arena_bytes), count

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from tinygen.kernels.rows import Row
-from tinygen.plan.estimate import CALL_INSTRUCTIONS, Reckoning, added_instructions, reckon
+from tinygen.plan.estimate import CALL_INSTRUCTIONS, Reckoning, called_instructions, reckon
 from tinygen.plan.stream import Chunk, Group, Network
 
 LONGEST = 48
@@ -102,9 +102,13 @@ class Cuts:
         if end - begin == 1:
             pairs = zip(self.whole[begin], self.scratch[begin], strict=True)
             return min((live + scratch for live, scratch in pairs), default=self.boundary[begin])
-        return min(self._peak(self.reckon(g)) for g in self.variants(begin, end) if g.chunk == CHUNKS[0])
+        return min(self.peak(group) for group in self.variants(begin, end) if group.chunk == CHUNKS[0])
 
-    def _peak(self, found: Reckoning) -> int:
+    def peak(self, group: Group) -> int:
+        """The most bytes that live while a group runs, or a layer that is none, with the leanest kernels."""
+        if not group.is_stream:
+            return self.leanest(group.begin, group.end)
+        found = self.reckon(group)
         return max(found.live, *(room + min(self.scratch[layer]) for layer, room in found.room.items()))
 
     def within(self, limit: int) -> tuple[Way, ...] | None:
@@ -173,5 +177,6 @@ class Cuts:
         return Way(group, tuple(offers), total)
 
     def _in_group(self, layer: int, row: Row, found: Reckoning) -> Row:
-        added = added_instructions(self.network, layer, row, found.calls[layer])
-        return replace(row, cost=replace(row.cost, instructions=row.cost.instructions + added))
+        node = self.network.layers[layer]
+        assert node is not None
+        return replace(row, cost=replace(row.cost, instructions=called_instructions(node, row, found.calls[layer])))

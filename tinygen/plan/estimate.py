@@ -11,32 +11,14 @@ from dataclasses import dataclass
 from tinygen.ir import Unit
 from tinygen.kernels.rows import Row
 from tinygen.plan.stream import Group, Network, steps_of
+from tinygen.plan.units import Layer
 from tinygen.plan.values import Step
 
 CALL_INSTRUCTIONS = 150
 """Of one more call of a kernel: dispatch, views, its first addresses."""
 
-GATHERED = 0.3
-"""The part of a kernel's work that is done for each row it reads, where it copies rows to its scratch first."""
-
 TOGETHER, LEFT_OVER = 3, 0.25
 """Pixels that a kernel computes together, and the pixels' work that it takes longer where some are left over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """How a layer is called in a group.
-
-    count      how often
-    odd        for how many rows more than a multiple of two, in all
-    rows_read  rows of the first operand that the calls read
-    left_over  calls that leave pixels over
-    """
-
-    count: int
-    odd: int
-    rows_read: int
-    left_over: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,57 +27,46 @@ class Reckoning:
 
     live    the most bytes that live at a moment, with all that lives on beside the group
     room    the most that live between the first and the last call of a layer, which is when its scratch is needed
-    calls   how each layer is called
+    calls   the rows of each call of a layer, and how many calls have so many
     """
 
     live: int
     room: Mapping[int, int]
-    calls: Mapping[int, Calls]
+    calls: Mapping[int, Mapping[int, int]]
 
 
-def added_instructions(network: Network, index: int, row: Row, calls: Calls) -> int:
-    """What a layer takes more for being called several times, by the estimate."""
-    layer = network.layers[index]
-    if layer is None or calls.count == 1:
-        return 0
-    whole, access = row.cost.instructions, row.kernel.access
-    added = float(CALL_INSTRUCTIONS * (calls.count - 1))
-    if access.unit is Unit.PIXEL:
-        added += whole * LEFT_OVER * calls.left_over / (layer.rows * layer.columns)
-    elif access.unit is Unit.CHANNEL and layer.operands:
-        added += GATHERED * whole * max(0.0, calls.rows_read / layer.operands[0].rows - 1)
-    elif access.unit is Unit.ROW and access.rows(layer.node) == 2:
-        added += whole * (calls.odd - layer.rows % 2) / layer.rows
-    return int(added)
+def called_instructions(layer: Layer, row: Row, calls: Mapping[int, int]) -> int:
+    """What a layer takes when it is called several times, by the estimate."""
+    kernel, whole = row.kernel, row.cost.instructions
+    count = sum(calls.values())
+    if count == 1:
+        return whole
+    if kernel.call_cost is not None:
+        own = float(sum(times * kernel.call_cost(layer.node, rows) for rows, times in calls.items()))
+    elif kernel.access.unit is Unit.PIXEL:
+        left_over = sum(times for rows, times in calls.items() if rows * layer.columns % TOGETHER)
+        own = whole * (1 + LEFT_OVER * left_over / (layer.rows * layer.columns))
+    elif kernel.access.unit is Unit.ROW:
+        together = kernel.access.rows(layer.node)
+        own = whole * sum(-(-rows // together) * together * times for rows, times in calls.items()) / layer.rows
+    else:
+        own = float(whole)
+    return int(own) + CALL_INSTRUCTIONS * (count - 1)
 
 
 def reckon(network: Network, group: Group) -> Reckoning:
     """Follow the steps of a group."""
     steps = steps_of(network, [group])
-    own: dict[int, list[Step]] = {}
-    for step in steps:
-        own.setdefault(step.layer, []).append(step)
     live = _Profile(network, group, steps).live()
-    room = {}
     spans: dict[int, tuple[int, int]] = {}
+    calls: dict[int, dict[int, int]] = {}
     for number, step in enumerate(steps):
         spans[step.layer] = spans.get(step.layer, (number, 0))[0], number
-    for index, (first, last) in spans.items():
-        room[index] = max(live[first : last + 1])
-    return Reckoning(max(live), room, {index: _calls(network, index, steps) for index, steps in own.items()})
-
-
-def _calls(network: Network, index: int, steps: Sequence[Step]) -> Calls:
-    layer = network.layers[index]
-    assert layer is not None
-    odd = read = left = 0
-    for step in steps:
-        if network.reads[index]:
-            rows = network.reads[index][0]
-            read += rows.end[step.row_end - 1] - rows.begin[step.row_begin]
-        odd += (step.row_end - step.row_begin) % 2
-        left += (step.row_end - step.row_begin) * layer.columns % TOGETHER > 0
-    return Calls(len(steps), odd, read, left)
+        rows = step.row_end - step.row_begin
+        own = calls.setdefault(step.layer, {})
+        own[rows] = own.get(rows, 0) + 1
+    room = {index: max(live[first : last + 1]) for index, (first, last) in spans.items()}
+    return Reckoning(max(live), room, calls)
 
 
 class _Profile:
