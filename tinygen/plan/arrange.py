@@ -29,7 +29,7 @@ from tinygen.plan.bound import live_by_step
 from tinygen.plan.check import check
 from tinygen.plan.cuts import Cuts
 from tinygen.plan.lives import follow
-from tinygen.plan.place import place
+from tinygen.plan.place import place, place_coarsely
 from tinygen.plan.stream import Group, Network, steps_of
 from tinygen.plan.units import layers_of
 from tinygen.plan.values import Plan, Step
@@ -40,30 +40,13 @@ ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.15, Optimize.RAM: 1.5}
 HEAVY = 2
 """Times the constants of the layer's lightest row: above that a row pays with flash."""
 
-LADDER = (
-    1000,
-    1005,
-    1010,
-    1015,
-    1020,
-    1030,
-    1040,
-    1060,
-    1080,
-    1110,
-    1150,
-    1200,
-    1270,
-    1350,
-    1500,
-    1700,
-    2000,
-    2500,
-    4000,
-)
+HUGE_BYTES = 1 << 25
+"""No microcontroller holds such a tensor: it is not worth following byte by byte."""
+
+LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, 1100, 1150, 1200, 1300, 1450, 1700, 2000, 2500, 4000)
 """Limits that are looked at, in thousandths of the lowest."""
 
-PLACED = 4
+PLACED = 3
 """Of those so many are placed, the most promising ones."""
 
 WORTH = 4
@@ -88,14 +71,22 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize) -> tuple[Schedule, Pla
     """Choose a row for every layer of a graph and its steps, and place its tensors. Deterministic."""
     budget = flash_budget(graph)
     whole = _Look(_whole(graph), choose(rows, optimize, budget))
+    if max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES:
+        return schedule_of(whole.choice), place_coarsely(graph, schedule_of(whole.choice))
     if optimize not in ADDED:
         return _checked(graph, whole)
     light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in rows)
-    fastest = _Look(_whole(graph), choose(light if optimize is Optimize.BALANCED else rows, optimize, budget))
+    own = light if optimize is Optimize.BALANCED else rows
+    fastest = _Look(_whole(graph), choose(own, optimize, budget))
     most = int(fastest.instructions * (1 + ADDED[optimize]))
-    looks = _looks(cuts_of(graph, rows), optimize, budget, most)
-    plans = {look: _placed(graph, look) for look in dict.fromkeys([*looks, fastest])}
+    plans = {look: _placed(graph, look) for look in _looks(cuts_of(graph, own), optimize, budget, most) or [fastest]}
     best = min(plans, key=lambda look: _score(optimize, look.instructions, plans[look].arena_bytes))
+    if own != rows:  # heavy kernels where they fit
+        other = _look(cuts_of(graph, rows), optimize, budget, plans[best].arena_bytes)
+        if other is not None and other.instructions < best.instructions:
+            placed = _placed(graph, other)
+            if placed.arena_bytes <= plans[best].arena_bytes:
+                return _checked(graph, other, placed)
     return _checked(graph, best, plans[best])
 
 
@@ -157,12 +148,20 @@ def _looks(cuts: Cuts, optimize: Optimize, budget: int, most: int) -> list[_Look
     lowest = cuts.lowest()
     for step in LADDER:
         limit = lowest * step // 1000
-        ways = cuts.within(limit)
-        if ways is not None:
-            choice = choose([own for way in ways for own in way.offers], optimize, budget)
-            found.setdefault(_Look(tuple(way.group for way in ways), choice), limit)
+        look = _look(cuts, optimize, budget, limit)
+        if look is not None:
+            found.setdefault(look, limit)
     allowed = [look for look in found if look.instructions <= most]
     return sorted(allowed, key=lambda look: _score(optimize, look.instructions, found[look]))[:PLACED]
+
+
+def _look(cuts: Cuts, optimize: Optimize, budget: int, limit: int) -> _Look | None:
+    """The fastest groups within a limit, and the fastest kernels that the flash allows of those that fit there."""
+    ways = cuts.within(limit)
+    if ways is None:
+        return None
+    choice = choose([own for way in ways for own in way.offers], optimize, budget)
+    return _Look(tuple(way.group for way in ways), choice)
 
 
 def _score(optimize: Optimize, count: int, arena_bytes: int) -> tuple[float, int]:

@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from tinygen.kernels.rows import Row
-from tinygen.plan.estimate import CALL_INSTRUCTIONS, Reckoning, called_instructions, reckon
+from tinygen.plan.estimate import Reckoning, called_instructions, reckon
 from tinygen.plan.stream import Chunk, Group, Network
 
-LONGEST = 48
+LONGEST = 24
 """Layers of a group at most."""
+
+MARGIN = 4
+"""Layers that would run whole as well, at the beginning or end of a group."""
 
 CHUNKS = (Chunk(1, 1), Chunk(1, 2), Chunk(2, 2), Chunk(1, 4), Chunk(2, 4), Chunk(4, 4), Chunk(8, 8))
 """From the leanest to the fastest."""
@@ -40,6 +43,14 @@ class Way:
     instructions: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A group reckoned, and the kernels of its layers with their instructions in it."""
+
+    found: Reckoning
+    offers: Offers
+
+
 class Cuts:
     """Groupings of a network.
 
@@ -52,12 +63,35 @@ class Cuts:
         self.layers = len(offers)
         self.boundary = [network.boundary(at) for at in range(self.layers + 1)]
         self.streams = [layer in inner and network.may_stream(layer) for layer in range(self.layers)]
-        self.fastest = [min((row.cost.instructions for row in own), default=0) for own in offers]
         self.scratch = [
             [row.kernel.scratch_bytes(node) for row in own]
             for own, node in zip(offers, network.graph.nodes, strict=True)
         ]
-        self.reckon = cache(lambda group: reckon(network, group))
+        self.fastest = [min((row.cost.instructions for row in own), default=0) for own in offers]
+        self.streamed_fastest = [self._streamed_fastest(layer) for layer in range(self.layers)]
+        self.known = cache(self._known)
+
+    def _streamed_fastest(self, layer: int) -> int:
+        """The fewest instructions of a layer in a group, whatever the group."""
+        node = self.network.layers[layer]
+        if node is None or not self.streams[layer]:
+            return 0
+        times, left = divmod(node.rows, MOST_ROWS)
+        calls = {rows: count for rows, count in ((MOST_ROWS, times), (left, 1)) if rows and count}
+        return min(called_instructions(node, row, calls) for row in self.offers[layer])
+
+    def _known(self, group: Group) -> _Known:
+        found = reckon(self.network, group)
+        offers = tuple(
+            tuple(self._in_group(layer, row, found) for row in self.offers[layer])
+            for layer in range(group.begin, group.end)
+        )
+        return _Known(found, offers)
+
+    def _in_group(self, layer: int, row: Row, found: Reckoning) -> Row:
+        node = self.network.layers[layer]
+        assert node is not None
+        return replace(row, cost=replace(row.cost, instructions=called_instructions(node, row, found.calls[layer])))
 
     def begins(self, end: int) -> range:
         """Where groups that end at `end` may begin, the shortest first."""
@@ -108,26 +142,29 @@ class Cuts:
         """The most bytes that live while a group runs, or a layer that is none, with the leanest kernels."""
         if not group.is_stream:
             return self.leanest(group.begin, group.end)
-        found = self.reckon(group)
+        found = self.known(group).found
         return max(found.live, *(room + min(self.scratch[layer]) for layer, room in found.room.items()))
 
     def within(self, limit: int) -> tuple[Way, ...] | None:
         """The groups with the fewest instructions of those that all keep within the limit."""
+        singles = [self.single(layer, limit) for layer in range(self.layers)]
+        free = [
+            way is not None and len(way.offers[0]) == len(own) for way, own in zip(singles, self.offers, strict=True)
+        ]
         found: list[tuple[int, tuple[Way, ...]] | None] = [(0, ()), *[None] * self.layers]
         for end in range(1, self.layers + 1):
             least = 0
             for begin in self.begins(end):
-                least += self.fastest[begin]
-                if end - begin > 1:
-                    least += (
-                        CALL_INSTRUCTIONS * (-(-self.network.graph.nodes[begin].outputs[0].rows // MOST_ROWS) - 1) + 1
-                    )
+                least += self.streamed_fastest[begin]
                 before, best = found[begin], found[end]
                 if before is None or max(self.boundary[begin], self.boundary[end]) > limit:
                     continue
-                if best is not None and before[0] + least >= best[0]:
+                if end - begin == 1:
+                    way = singles[begin]
+                elif (best is not None and before[0] + least >= best[0]) or _far(free[begin:end]):
                     continue
-                way = self.single(begin, limit) if end - begin == 1 else self.streamed(begin, end, limit)
+                else:
+                    way = self.streamed(begin, end, limit)
                 if way is not None and (best is None or before[0] + way.instructions < best[0]):
                     found[end] = before[0] + way.instructions, (*before[1], way)
         last = found[self.layers]
@@ -135,16 +172,15 @@ class Cuts:
 
     def single(self, layer: int, limit: int) -> Way | None:
         """A layer that runs whole, with the kernels that keep within the limit."""
+        group = Group(layer, layer + 1)
         if not self.offers[layer]:
-            return Way(Group(layer, layer + 1), ((),), 0)
+            return Way(group, ((),), 0)
         rows = tuple(
             row
             for row, live, scratch in zip(self.offers[layer], self.whole[layer], self.scratch[layer], strict=True)
             if live + scratch <= limit
         )
-        if not rows:
-            return None
-        return Way(Group(layer, layer + 1), (rows,), min(row.cost.instructions for row in rows))
+        return Way(group, (rows,), min(row.cost.instructions for row in rows)) if rows else None
 
     def streamed(self, begin: int, end: int, limit: int) -> Way | None:
         """Layers that run in turn, with the chunk and the kernels that take the fewest instructions."""
@@ -155,28 +191,25 @@ class Cuts:
             way = self._way(group, limit)
             if way is not None and (best is None or way.instructions < best.instructions):
                 best = way
-                if all(len(some) == len(own) for some, own in zip(way.offers, self.offers[begin:end], strict=True)):
-                    break
+                if sum(map(len, way.offers)) == sum(map(len, self.offers[begin:end])):
+                    break  # smaller chunks cannot give more room
         return best
 
     def _way(self, group: Group, limit: int) -> Way | None:
-        found = self.reckon(group)
-        if found.live > limit:
+        known = self.known(group)
+        if known.found.live > limit:
             return None
         offers, total = [], group.end - group.begin
-        for layer in range(group.begin, group.end):
-            rows = tuple(
-                self._in_group(layer, row, found)
-                for row, scratch in zip(self.offers[layer], self.scratch[layer], strict=True)
-                if found.room[layer] + scratch <= limit
-            )
+        for layer, own in zip(range(group.begin, group.end), known.offers, strict=True):
+            room = limit - known.found.room[layer]
+            rows = tuple(row for row, scratch in zip(own, self.scratch[layer], strict=True) if scratch <= room)
             if not rows:
                 return None
             total += min(row.cost.instructions for row in rows)
             offers.append(rows)
         return Way(group, tuple(offers), total)
 
-    def _in_group(self, layer: int, row: Row, found: Reckoning) -> Row:
-        node = self.network.layers[layer]
-        assert node is not None
-        return replace(row, cost=replace(row.cost, instructions=called_instructions(node, row, found.calls[layer])))
+
+def _far(free: Sequence[bool]) -> bool:
+    """Whether a group begins or ends far from any layer that cannot run whole with any of its kernels."""
+    return all(free[: MARGIN + 1]) or all(free[-MARGIN - 1 :])

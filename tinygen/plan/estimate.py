@@ -122,10 +122,11 @@ class _Profile:
                 if first < last:
                     dead.setdefault(rows.tensor, [-1] * rows.total)[first:last] = [number] * (last - first)
             for tensor in layer.node.outputs:
-                made = born.setdefault(tensor.index, [0] * tensor.rows)
-                made[step.row_begin : step.row_end] = [number] * (step.row_end - step.row_begin)
-                lasts = dead.setdefault(tensor.index, [-1] * tensor.rows)
-                lasts[step.row_begin : step.row_end] = [number] * (step.row_end - step.row_begin)
+                if tensor.index not in born:
+                    born[tensor.index], dead[tensor.index] = [0] * layer.rows, [-1] * layer.rows
+                now = [number] * (step.row_end - step.row_begin)
+                born[tensor.index][step.row_begin : step.row_end] = now
+                dead[tensor.index][step.row_begin : step.row_end] = now
         return born, dead
 
     def _ring(self, born: Sequence[int], dead: Sequence[int], row_bytes: int) -> None:

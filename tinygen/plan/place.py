@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
-from tinygen.ir import Graph
+from tinygen.ir import Graph, Tensor
 from tinygen.kernels import Schedule
 from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.distances import Apart, apart, apart_by_channel, side_by_side
 from tinygen.plan.lives import Timeline, Value, follow
 from tinygen.plan.pack import pack
+from tinygen.plan.stream import Uses
 from tinygen.plan.units import Layer, layers_of, pixel_bytes
-from tinygen.plan.values import Buffer, Plan, Step, View
+from tinygen.plan.values import Buffer, Life, Plan, Step, View
 
 
 def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
@@ -45,6 +47,51 @@ def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
         offsets=offsets,
         times=timeline.times,
         live=live_by_step(lives, timeline.times),
+        arena_bytes=max((o + b.size_bytes for b, o in zip(buffers, offsets, strict=True)), default=0),
+        lower_bound_bytes=floor,
+    )
+
+
+def place_coarsely(graph: Graph, schedule: Schedule) -> Plan:
+    """Offsets for whole layers and whole tensors, no two of which overlap: for tensors that no memory holds anyway."""
+    uses = Uses(graph, [schedule.kernels[layer] is None for layer in range(len(graph.nodes))])
+    steps = tuple(Step(layer, 0, node.outputs[0].rows) for layer, node in enumerate(graph.nodes))
+    tensors: dict[int, list[Tensor]] = {}
+    for tensor in graph.tensors():
+        if not tensor.is_constant:
+            tensors.setdefault(uses.value_of[tensor.index], []).append(tensor)
+    buffers = [
+        Buffer(
+            Life.constant(own[0].size_bytes, 2 * uses.born[value], 2 * uses.last_use[value] + 1),
+            tuple(tensor.index for tensor in own),
+        )
+        for value, own in tensors.items()
+    ]
+    for layer, node in enumerate(graph.nodes):
+        kernel = schedule.kernels[layer]
+        if kernel is not None and (size := kernel.scratch_bytes(node)):
+            buffers.append(Buffer(Life.constant(size, 2 * layer, 2 * layer + 1), (), (layer,)))
+    lives = [buffer.life for buffer in buffers]
+    pairs = {
+        (i, j): side_by_side(one.size_bytes, other.size_bytes)
+        for (i, one), (j, other) in itertools.combinations(enumerate(lives), 2)
+        if one.first <= other.last and other.first <= one.last
+    }
+    floor = lower_bound(lives)
+    offsets = pack([life.size_bytes for life in lives], pairs, [(life.first, life.last) for life in lives], floor)
+    times = tuple(2 * step for step in range(len(steps) + 1))
+    return Plan(
+        views={
+            tensor.index: View(offset, tensor.row_bytes, tensor.rows, tensor.row_bytes)
+            for own, offset in zip(tensors.values(), offsets, strict=False)
+            for tensor in own
+        },
+        scratch_offsets={layer: o for b, o in zip(buffers, offsets, strict=True) for layer in b.scratch_of},
+        steps=steps,
+        buffers=tuple(buffers),
+        offsets=offsets,
+        times=times,
+        live=live_by_step(lives, times),
         arena_bytes=max((o + b.size_bytes for b, o in zip(buffers, offsets, strict=True)), default=0),
         lower_bound_bytes=floor,
     )

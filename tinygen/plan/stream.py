@@ -40,17 +40,20 @@ class Group:
         return self.end - self.begin > 1
 
 
-class Network:
-    """The graph as streaming sees it: who makes each tensor, who reads it last, which rows each row needs."""
+class Uses:
+    """Which tensors are one value, who makes it, and who reads it last."""
 
-    def __init__(self, graph: Graph, layers: Sequence[Layer | None]) -> None:
-        self.graph, self.layers = graph, layers
-        self.producer = {t.index: i for i, node in enumerate(graph.nodes) for t in node.outputs}
+    def __init__(self, graph: Graph, is_view: Sequence[bool]) -> None:
+        self.graph = graph
         self.sizes = {t.index: t.size_bytes for t in graph.tensors() if not t.is_constant}
-        self.value_of = self._value_of()
+        self.value_of = {index: index for index in self.sizes}
         self.born: dict[int, int] = {t.index: -1 for t in graph.inputs}
-        self.last_use: dict[int, int] = {}
+        self.last_use: dict[int, int] = {t.index: -1 for t in graph.inputs}
         for i, node in enumerate(graph.nodes):
+            if is_view[i]:
+                source = node.op.view_of(node)
+                assert source is not None
+                self.value_of[node.output.index] = self.value_of[node.input(source).index]
             for tensor in node.outputs:
                 self.born.setdefault(self.value_of[tensor.index], i)
             for touched in (*node.inputs, *node.outputs):
@@ -58,21 +61,24 @@ class Network:
                     self.last_use[self.value_of[touched.index]] = i
         for tensor in graph.outputs:
             self.last_use[self.value_of[tensor.index]] = len(graph.nodes)
-        for tensor in graph.inputs:
-            self.last_use.setdefault(tensor.index, -1)
+
+    def boundary(self, at: int) -> int:
+        """Bytes of the values that are there before layer `at` runs and are needed from it on."""
+        return sum(self.sizes[v] for v, born in self.born.items() if born < at <= self.last_use[v])
+
+
+class Network(Uses):
+    """The graph as streaming sees it: also which rows each row needs."""
+
+    def __init__(self, graph: Graph, layers: Sequence[Layer | None]) -> None:
+        super().__init__(graph, [layer is None for layer in layers])
+        self.layers = layers
+        self.producer = {t.index: i for i, node in enumerate(graph.nodes) for t in node.outputs}
+        self.rows = [node.outputs[0].rows for node in graph.nodes]
         self.reads: tuple[tuple[Rows, ...], ...] = tuple(
             () if layer is None else tuple(Rows.of(layer, t.index) for t in dict.fromkeys(layer.operands))
             for layer in layers
         )
-
-    def _value_of(self) -> dict[int, int]:
-        found = {index: index for index in self.sizes}
-        for node, layer in zip(self.graph.nodes, self.layers, strict=True):
-            if layer is None:
-                source = node.op.view_of(node)
-                assert source is not None
-                found[node.output.index] = found[node.input(source).index]
-        return found
 
     def may_stream(self, index: int) -> bool:
         """Whether a layer makes more than a row, and its first one does not need all of an input."""
@@ -80,10 +86,6 @@ class Network:
         if layer is None or layer.rows < 2 or len(layer.node.outputs) != 1:
             return False
         return all(rows.end[0] < rows.total or rows.total == 1 for rows in self.reads[index])
-
-    def boundary(self, at: int) -> int:
-        """Bytes of the values that are there before layer `at` runs and are needed from it on."""
-        return sum(self.sizes[v] for v, born in self.born.items() if born < at <= self.last_use[v])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class _Puller:
     def __init__(self, network: Network, group: Group) -> None:
         self.network, self.group = network, group
         members = range(group.begin, group.end)
-        self.rows = {i: network.graph.nodes[i].outputs[0].rows for i in members}
+        self.rows = network.rows
         self.done = dict.fromkeys(members, 0)
         self.sources: Mapping[int, list[tuple[int, Rows]]] = {
             i: [(p, r) for r in network.reads[i] if (p := network.producer.get(r.tensor, -1)) in self.done]
