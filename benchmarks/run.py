@@ -77,7 +77,7 @@ def measure_model(
             options = tinygen.Options(reference=reference, optimize=mode)
             compiled = tinygen.compile_model(tinygen.read_model(path), board, options)
             seconds = time.perf_counter() - started
-            check_fit(compiled, compiled.program.weights_bytes)
+            check_fit(compiled)
             if compare and expected is None:
                 expected = reference_tensors(compiled, random_inputs(compiled.program.graph, 1, SEED)[:1])
             text = "".join(compiled.sources.files.values())

@@ -27,6 +27,9 @@ void io_exit(uint32_t code) __attribute__((noreturn));
 /* Makes accesses outside the board's memories fault; semihosting's io_open calls it. */
 void tinygen_protect_memory(void);
 
+/* Copies and clears what lies in other memories than the first RAM; main() begins with it. */
+void tinygen_fill_memories(void);
+
 /* Start-up calls this when the core faults: cause and status are the core's own numbers. */
 void tinygen_fault(uint32_t cause, uint32_t pc, uint32_t address, uint32_t status, uint32_t stack_pointer)
     __attribute__((noreturn));

@@ -1,6 +1,6 @@
 /* The self-test: reads inputs from the input stream, runs the model, writes what it computed to the output stream.
 
-   Input stream, little-endian uint32: magic, inferences, inputs, bytes of each input, outputs, bytes of each
+   Input stream, little-endian uint32: magic, inferences, paint, inputs, bytes of each input, outputs, bytes of each
    output; then, for every inference, every input. Output stream: records that begin with one of RECORD_*.
    The model comes in through tinygen_model.h, which the build writes. */
 #include <stdint.h>
@@ -8,10 +8,9 @@
 #include "io.h"
 #include "tinygen_model.h"
 
-#define STREAM_MAGIC 0x314e4754u /* "TGN1" */
+#define STREAM_MAGIC 0x324e4754u /* "TGN2" */
 #define GUARD_BYTES 64u
 #define GUARD_PATTERN 0xc3u
-#define ARENA_PATTERN 0x5au /* so that nothing depends on memory that happens to be zero */
 #define UNKNOWN 0xffffffffu
 
 /* uint8_t arrays leave no gap between arena and guards, so an overrun by one byte is seen. */
@@ -21,7 +20,7 @@ typedef struct {
     uint8_t after[GUARD_BYTES];
 } guarded_arena_t;
 
-static guarded_arena_t memory __attribute__((aligned(16)));
+static guarded_arena_t memory __attribute__((aligned(16))) TINYGEN_ARENA_SECTION;
 
 #if defined(__has_feature) /* clang's way to say it; GCC defines the macro itself */
 #if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
@@ -204,6 +203,14 @@ static uint32_t read_sizes(uint32_t *sizes)
     return count;
 }
 
+/* So that nothing depends on what the arena held before: not on zeros, and not on the inference before. */
+static void arena_paint(uint32_t paint)
+{
+    for (uint32_t i = 0; i < TINYGEN_ARENA_BYTES; i++) {
+        memory.arena[i] = (uint8_t)paint;
+    }
+}
+
 static void infer(uint32_t inputs, const uint32_t *input_bytes, uint32_t outputs, const uint32_t *output_bytes)
 {
     for (uint32_t i = 0; i < inputs; i++) {
@@ -230,23 +237,27 @@ int main(void)
 {
     static uint32_t input_bytes[TINYGEN_MAX_TENSORS];
     static uint32_t output_bytes[TINYGEN_MAX_TENSORS];
-    uint32_t head[2];
+    uint32_t head[3];
+#if !defined(TINYGEN_HOST)
+    tinygen_fill_memories();
+#endif
     io_open();
-    read_words(head, 2);
+    read_words(head, 3);
     if (head[0] != STREAM_MAGIC) {
         io_exit(EXIT_INPUT);
     }
     const uint32_t inputs = read_sizes(input_bytes);
     const uint32_t outputs = read_sizes(output_bytes);
-    for (uint32_t i = 0; i < TINYGEN_ARENA_BYTES; i++) {
-        memory.arena[i] = ARENA_PATTERN;
-    }
+    arena_paint(head[2]);
     guard_paint();
     GUARD_CLOSE();
 #ifdef TINYGEN_INIT
     TINYGEN_INIT(memory.arena);
 #endif
     for (uint32_t i = 0; i < head[1]; i++) {
+#ifndef TINYGEN_INIT /* state must live on */
+        arena_paint(head[2]);
+#endif
         infer(inputs, input_bytes, outputs, output_bytes);
     }
     const uint32_t bye = RECORD_BYE;

@@ -13,6 +13,16 @@ extern const uint8_t _constants_end[];
 extern const uint8_t _ram_start[];
 extern const uint8_t _ram_end[];
 
+/* The board's other memories, from a table that the linker script makes. */
+typedef struct {
+    uint32_t start;
+    uint32_t end;
+    uint32_t writable;
+} extra_memory_t;
+
+extern const extra_memory_t _memories_start[];
+extern const extra_memory_t _memories_end[];
+
 static uint32_t address(const uint8_t *symbol)
 {
     return (uint32_t)(uintptr_t)symbol;
@@ -40,9 +50,18 @@ void tinygen_protect_memory(void)
     __asm__ volatile("csrw pmpaddr3, %0" : : "r"(address(_constants_end) >> 2));
     __asm__ volatile("csrw pmpaddr4, %0" : : "r"(address(_ram_start) >> 2));
     __asm__ volatile("csrw pmpaddr5, %0" : : "r"(address(_ram_end) >> 2));
-    __asm__ volatile("csrw pmpaddr6, %0" : : "r"(0xffffffffu));
+    uint32_t from = 0u, below = 0u, more = constants; /* one more memory, no others */
+    for (const extra_memory_t *extra = _memories_start; extra < _memories_end; extra++) {
+        from = extra->start;
+        below = extra->end;
+        more = extra->writable != 0u ? ram : constants;
+    }
+    __asm__ volatile("csrw pmpaddr6, %0" : : "r"(from >> 2));
+    __asm__ volatile("csrw pmpaddr7, %0" : : "r"(below >> 2));
+    __asm__ volatile("csrw pmpaddr8, %0" : : "r"(0xffffffffu));
     __asm__ volatile("csrw pmpcfg0, %0" : : "r"(flash << 8 | constants << 24));
-    __asm__ volatile("csrw pmpcfg1, %0" : : "r"(ram << 8 | rest << 16) : "memory");
+    __asm__ volatile("csrw pmpcfg1, %0" : : "r"(ram << 8 | more << 24));
+    __asm__ volatile("csrw pmpcfg2, %0" : : "r"(rest) : "memory");
 }
 
 #elif __ARM_ARCH >= 7
@@ -61,6 +80,7 @@ void tinygen_protect_memory(void)
 #define EXECUTE_NEVER_V7 (1u << 28)
 #define READ_ONLY_V7 (6u << 24)
 #define READ_WRITE_V7 (3u << 24)
+#define MOST_REGIONS 8u
 
 typedef struct {
     uint32_t start;
@@ -80,21 +100,34 @@ static int can_protect(const region_t *region)
 
 void tinygen_protect_memory(void)
 {
-    const region_t regions[2] = {
+    region_t regions[MOST_REGIONS] = {
         {address(_flash_start), address(_flash_end), READ_ONLY_V7, READ_ONLY_V8},
         {address(_ram_start), address(_ram_end), READ_WRITE_V7 | EXECUTE_NEVER_V7, READ_WRITE_V8 | EXECUTE_NEVER_V8},
     };
-    if (((MPU_TYPE >> 8) & 0xffu) < 2u) {
+    uint32_t count = 2u;
+    for (const extra_memory_t *extra = _memories_start; extra < _memories_end; extra++) {
+        if (count == MOST_REGIONS) {
+            return;
+        }
+        regions[count].start = extra->start;
+        regions[count].end = extra->end;
+        regions[count].rights_v7 = (extra->writable != 0u ? READ_WRITE_V7 : READ_ONLY_V7) | EXECUTE_NEVER_V7;
+        regions[count].rights_v8 = (extra->writable != 0u ? READ_WRITE_V8 : READ_ONLY_V8) | EXECUTE_NEVER_V8;
+        count++;
+    }
+    if (((MPU_TYPE >> 8) & 0xffu) < count) {
         return;
     }
 #if __ARM_ARCH == 7
-    if (!can_protect(&regions[0]) || !can_protect(&regions[1])) {
-        return;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!can_protect(&regions[i])) {
+            return;
+        }
     }
 #else
     MPU_MAIR0 = NORMAL_MEMORY;
 #endif
-    for (uint32_t i = 0; i < 2u; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const region_t *r = &regions[i];
         MPU_RNR = i;
 #if __ARM_ARCH == 7

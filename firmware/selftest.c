@@ -20,7 +20,7 @@
 typedef enum { CONSOLE_CLOSED, CONSOLE_OPENING, CONSOLE_OPEN } console_state_t;
 
 static volatile console_state_t console_state;
-static uint8_t arena[TINYGEN_ARENA_BYTES] __attribute__((aligned(TINYGEN_ARENA_ALIGN)));
+static uint8_t arena[TINYGEN_ARENA_BYTES] __attribute__((aligned(TINYGEN_ARENA_ALIGN))) TINYGEN_ARENA_SECTION;
 
 void tinygen_halt(void) __attribute__((noreturn, noinline));
 
@@ -105,6 +105,7 @@ void io_exit(uint32_t code)
 
 int main(void)
 {
+    tinygen_fill_memories();
     const TINYGEN_SELFTEST_PORT port = {print_line, cycles_find()};
     open_console();
     (void)TINYGEN_SELFTEST(arena, &port);

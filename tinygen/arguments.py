@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from tinygen import emulate
+from tinygen.budgets import Resource, parse_bytes, parse_count
+from tinygen.config import FILE_NAME
 from tinygen.export import ProjectKind, renode
 from tinygen.ir import Reference
 from tinygen.kernels import Optimize
@@ -33,7 +35,6 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     compiling.add_argument(
         "--optimize",
         choices=[o.value for o in Optimize],
-        default=Optimize.BALANCED.value,
         help="what to weigh most where several kernels suit a layer (default: balanced)",
     )
     compiling.add_argument(
@@ -46,7 +47,6 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     compiling.add_argument(
         "--reference",
         choices=[r.value for r in Reference],
-        default=Reference.LITERT.value,
         help="the Python interpreter that defines the right answer (default: litert)",
     )
     compiling.add_argument(
@@ -54,10 +54,30 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         action="store_true",
         help="compute channels that hold one value for every input, which are otherwise left out",
     )
+    compiling.add_argument(
+        "--arena-memory", metavar="NAME", help="the memory of the board that takes the arena (default: its first RAM)"
+    )
+    compiling.add_argument(
+        "--weights-memory", metavar="NAME", help="a memory for the constants that are read most often, as many as fit"
+    )
+    file = compiling.add_mutually_exclusive_group()
+    file.add_argument("--config", metavar="FILE", help=f"settings and budgets (default: {FILE_NAME} beside the model)")
+    file.add_argument("--no-config", action="store_true", help=f"leave {FILE_NAME} beside the model unread")
+    for resource, unit, text in (
+        (Resource.RAM, "BYTES", "the arena is larger"),
+        (Resource.FLASH, "BYTES", "weights and code are larger"),
+        (Resource.STACK, "BYTES", "one inference may need more stack"),
+        (Resource.INSTRUCTIONS, "COUNT", "one inference takes more instructions, counted in emulation"),
+    ):
+        kind = _count if unit == "COUNT" else _size
+        compiling.add_argument(
+            resource.option, type=kind, metavar=unit, help=f"try other --optimize, then fail, when {text}"
+        )
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON for machines")
     board = argparse.ArgumentParser(add_help=False)
-    board.add_argument("--board", required=True, help="a name from `tinygen boards`, or your own TOML file")
+    board.add_argument("--board", help=f"a name from `tinygen boards`, or your own TOML file; {FILE_NAME} can name it")
+    board.set_defaults(board_required=True)
 
     command = commands.add_parser("build", parents=[board, compiling, as_json], help="write a project for a board")
     command.add_argument("models", metavar="MODEL", nargs="+", help="an int8 .tflite file; several go into one project")
@@ -84,8 +104,6 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     command.add_argument(
         "--shared-arena", action="store_true", help="one arena for several models, which then take turns"
     )
-    command.add_argument("--max-ram", type=_size, metavar="BYTES", help="fail when the arena is larger")
-    command.add_argument("--max-flash", type=_size, metavar="BYTES", help="fail when weights and code are larger")
     command.set_defaults(command=run["build"])
 
     command = commands.add_parser(
@@ -135,7 +153,10 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     )
     command.add_argument("model", metavar="MODEL", help="an int8 .tflite file")
     command.add_argument("--board", help="also show kernels, memory map and what fits")
-    command.set_defaults(command=run["inspect"])
+    command.add_argument(
+        "--ways-out", action="store_true", help="plan smaller variants of the model, even where it fits as it is"
+    )
+    command.set_defaults(command=run["inspect"], board_required=False)
 
     for name, text in (
         ("boards", "list the boards, or show one"),
@@ -192,8 +213,15 @@ def _seed(text: str) -> int:
 
 def _size(text: str) -> int:
     """Bytes, with K or M for multiples of 1024."""
-    scale = {"k": 1 << 10, "m": 1 << 20}.get(text[-1:].lower(), 1)
-    digits = text[:-1] if scale > 1 else text
-    if not digits.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 65536 or 64K")
-    return int(digits) * scale
+    try:
+        return parse_bytes(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 65536 or 64K") from None
+
+
+def _count(text: str) -> int:
+    """How often something may happen."""
+    try:
+        return parse_count(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, such as 3000000") from None

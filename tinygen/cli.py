@@ -9,16 +9,18 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from tinygen import emulate, toolchain
 from tinygen.arguments import DEFAULT_INPUTS, DEFAULT_PORT_SECONDS, RENODE, Command, parser
+from tinygen.attempts import measure_code
 from tinygen.boards import Board, board_names, load_board
-from tinygen.compile import Compiled, ConstantChannels, Options, compile_model
-from tinygen.errors import MismatchError, TinygenError, ToolError, UsageError
+from tinygen.budgets import Resource
+from tinygen.compile import Compiled, Options, compile_model
+from tinygen.emulate.renode import survey as survey_renode
+from tinygen.errors import MismatchError, TinygenError, UsageError
 from tinygen.export import (
     MANIFEST,
     Bundle,
@@ -31,12 +33,12 @@ from tinygen.export import (
     write_folder,
 )
 from tinygen.export.render import file_name
-from tinygen.fit import check_fit, check_fit_together, check_vectors, fit_problem
+from tinygen.fit import check_vectors
 from tinygen.ir import Reference
-from tinygen.kernels import Optimize
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
 from tinygen.report import tables
+from tinygen.report.choice import choice_json, choice_rows
 from tinygen.report.demo import EXAMPLES, demo_summary
 from tinygen.report.manifest import (
     board_json,
@@ -50,15 +52,17 @@ from tinygen.report.manifest import (
 )
 from tinygen.report.profile import profile_json, profile_summary
 from tinygen.report.progress import progress
+from tinygen.report.ways import ways_json, ways_table
 from tinygen.resources import resource_path
-from tinygen.tflite import ModelFile, read
-from tinygen.toolchain.elf import INSTALL as INSTALL_ELF_READER
+from tinygen.settings import check_instructions, choose_all, choose_model, choose_one, settle
+from tinygen.tflite import read
 from tinygen.validate import interpreters, port
 from tinygen.validate.in_renode import validate_in_renode
 from tinygen.validate.profile import profile
 from tinygen.validate.run import Comparison, validate
 from tinygen.validate.saved import SavedRun, load_run, save_run
 from tinygen.validate.vectors import check_count, make_vectors, selftest_sources
+from tinygen.ways_out import find_ways_out
 
 INTERRUPTED = 130
 DEMO_INPUTS = 4
@@ -71,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0: good; 1: model, numbers or a budget are wrong; 2: usage or a missing tool."""
     options = parser(COMMANDS).parse_args(arguments)
     try:
+        settle(options)
         code: int = options.command(options)
         return code
     except TinygenError as error:
@@ -86,30 +91,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build(options: argparse.Namespace) -> int:
     """`tinygen build`"""
-    models = _compile_all(options)
+    choice = choose_all(options)
+    choice.check()
+    models, sizes = choice.taken.models, choice.taken.sizes
+    options.optimize = choice.taken.optimize.value
     board = models[0].board
     kind = ProjectKind(options.export) if options.export else default_kind(board)
     inputs = DEFAULT_VECTORS if options.self_test is None else options.self_test
     check_count(inputs)
-    for model in models:  # before anything of the model's size is computed
-        check_fit(model, model.program.weights_bytes, max_ram_bytes=options.max_ram, max_flash_bytes=options.max_flash)
+    for model in models:
         check_vectors(model, inputs)
-    sizes = [_measure(compiled) for compiled in models]
-    if options.max_flash is not None:
-        _check_measured(board, sizes)
     selftests = [selftest_sources(model, make_vectors(model, inputs)) for model in models]
     bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs)
-    check_fit_together(
-        models,
-        [s.code_bytes + s.weights_bytes if s else m.program.weights_bytes for m, s in zip(models, sizes, strict=True)],
-        bundle.arena_bytes,
-        max_ram_bytes=options.max_ram,
-        max_flash_bytes=options.max_flash,
-    )
     files: dict[str, str | bytes] = {**export_project(kind, bundle), **_renode_files(bundle, options.renode_platform)}
     if options.self_test is not None:
         files |= _selftest_firmware(bundle)
-    manifest = project_manifest(bundle, kind, sizes, files)
+    manifest = {
+        **project_manifest(bundle, kind, sizes, files),
+        **choice_json(choice, options.budgets, options.sources),
+    }
     folder = options.output or f"{bundle.name}_{file_name(board.name)}"
     edited = write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
     _tell_of_edits(folder, edited)
@@ -120,7 +120,7 @@ def build(options: argparse.Namespace) -> int:
         commands += [("and", _validate_command(options, model)) for model in options.models]
         label = kind.value if options.export or kind is ProjectKind.PLATFORMIO else f"{kind.value} {NO_PLATFORMIO}"
         console = _console()
-        console.print(tables.build_summary(bundle, sizes, folder, label))
+        console.print(tables.build_summary(bundle, sizes, folder, label, choice_rows(choice)))
         for word, command in commands:
             console.print(f"{word:8} {command}", soft_wrap=True)  # whole, whatever the width, to be copied
     return 0
@@ -177,18 +177,20 @@ def validate_command(options: argparse.Namespace) -> int:
             saved = load_run(Path(options.replay))
             _check_replay(options, saved)
             model = read(saved.model, name=saved.settings["name"])
-            compiled = _compile_model(model, options, Reference(saved.settings["reference"]))
-            check_fit(compiled, compiled.program.weights_bytes)
+            choice = choose_model(model, options, Reference(saved.settings["reference"]))
+            choice.check(Resource.INSTRUCTIONS)
+            compiled = choice.compiled
             comparison = validate(
                 compiled, emulator=options.emulator, inputs=saved.inputs, expected=saved.expected, progress=show
             )
             reproduce = _command(options, compiled, ["--replay", options.replay])
         else:
-            compiled = _compile(options)
-            check_fit(compiled, compiled.program.weights_bytes)
+            choice = choose_one(options)
+            choice.check(Resource.INSTRUCTIONS)
+            compiled = choice.compiled
             inputs, seed = _inputs(options)
             if options.emulator == RENODE:
-                files = {f"{compiled.board.name}.repl": renode.platform_text(compiled.board)}
+                files = {renode.platform_name(compiled.board): renode.platform_text(compiled.board)}
                 comparison = validate_in_renode(
                     compiled, options.renode, files, inputs=inputs, seed=seed, progress=show
                 )
@@ -198,45 +200,64 @@ def validate_command(options: argparse.Namespace) -> int:
     if options.save_run:
         _save(comparison, Path(options.save_run))
     if options.json:
-        _print_json(comparison_json(comparison))
+        _print_json({**comparison_json(comparison), **choice_json(choice, options.budgets, options.sources)})
     else:
-        _console().print(tables.comparison_summary(comparison, reproduce))
+        _console().print(tables.comparison_summary(comparison, reproduce, choice_rows(choice)))
+    if comparison.equal:
+        choice.check()
+        check_instructions(options, compiled, comparison.instructions_max)
     return 0 if comparison.equal else 1
 
 
 def profile_command(options: argparse.Namespace) -> int:
     """`tinygen profile`"""
-    compiled = _compile(options)
-    check_fit(compiled, compiled.program.weights_bytes)
+    choice = choose_one(options)
+    choice.check(Resource.INSTRUCTIONS)
     with progress(Console(stderr=True)) as show:
-        measured = profile(compiled, emulator=options.emulator, progress=show)
+        measured = profile(choice.compiled, emulator=options.emulator, progress=show)
     if options.json:
-        _print_json(profile_json(measured))
+        _print_json({**profile_json(measured), **choice_json(choice, options.budgets, options.sources)})
     else:
-        _console().print(profile_summary(measured))
+        _console().print(profile_summary(measured, choice_rows(choice)))
+    choice.check()
     return 0
 
 
 def inspect(options: argparse.Namespace) -> int:
     """`tinygen inspect`"""
-    if options.kernel and not options.board:
-        raise UsageError("inspect: --kernel chooses for a board; give --board too.")
+    if options.ways_out and not options.board:
+        raise UsageError("inspect: --ways-out plans for a board; give --board too.")
+    if (options.kernel or options.arena_memory or options.weights_memory) and not options.board:
+        raise UsageError("inspect: --kernel, --arena-memory and --weights-memory choose for a board; give --board too.")
     model = read(options.model)
-    compiled = _compile_model(model, options, Reference(options.reference)) if options.board else None
+    choice = choose_model(model, options, Reference(options.reference)) if options.board else None
     if options.json:
-        _print_json(inspect_json(compiled) if compiled else graph_json(model))
-        return 0 if compiled is None or fit_problem(compiled) is None else 1
+        if choice is None:
+            _print_json(graph_json(model))
+            return 0
+        ways = find_ways_out(choice, options.budgets) if choice.problem or options.ways_out else None
+        _print_json(
+            {
+                **inspect_json(choice.compiled, choice.problem),
+                **choice_json(choice, options.budgets, options.sources),
+                "ways_out": None if ways is None else ways_json(ways),
+            }
+        )
+        return 1 if choice.problem else 0
     console = _console()
     console.print(tables.model_summary(model))
     console.print(tables.graph_table(model.graph))
-    if compiled:
-        names = {t.index: f"{t.describe()} {t.name}" for t in compiled.program.graph.tensors()}
-        console.print(tables.layer_table(compiled.program))
-        if compiled.program.graph.reductions:
-            console.print(tables.reduction_table(compiled.program.graph))
-        console.print(memory_picture(compiled.program.plan, names), markup=False, soft_wrap=True)
-        check_fit(compiled, compiled.program.weights_bytes)
-        console.print(tables.fit_summary(compiled))
+    if choice:
+        program = choice.compiled.program
+        names = {t.index: f"{t.describe()} {t.name}" for t in program.graph.tensors()}
+        console.print(tables.layer_table(program))
+        if program.graph.reductions:
+            console.print(tables.reduction_table(program.graph))
+        console.print(memory_picture(program.plan, names), markup=False, soft_wrap=True)
+        if choice.problem or options.ways_out:
+            console.print(ways_table(find_ways_out(choice, options.budgets)))
+        choice.check()
+        console.print(tables.fit_summary(choice.compiled, choice_rows(choice)))
     return 0
 
 
@@ -244,7 +265,7 @@ def demo(options: argparse.Namespace) -> int:
     """`tinygen demo`"""
     model = read(resource_path("examples") / options.name / f"{options.name}.tflite")
     compiled = compile_model(model, load_board(options.board))
-    size = _measure(compiled)
+    size = measure_code(compiled)
     with progress(Console(stderr=True)) as show:
         comparison = validate(compiled, inputs=DEMO_INPUTS, progress=show)
     _console().print(demo_summary(EXAMPLES[options.name], compiled, size, comparison))
@@ -275,7 +296,7 @@ def ops(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """`tinygen doctor`"""
-    found = [*toolchain.survey(), *emulate.survey(), *interpreters.survey(), *port.survey()]
+    found = [*toolchain.survey(), *emulate.survey(), *survey_renode(), *interpreters.survey(), *port.survey()]
     if options.json:
         _print_json([tool_json(tool) for tool in found])
     else:
@@ -286,7 +307,7 @@ def doctor(options: argparse.Namespace) -> int:
 def _validate_port(options: argparse.Namespace) -> int:
     """The board itself runs the self-test; its lines come over a serial port."""
     _check_port_options(options)
-    compiled = _compile(options)
+    compiled = choose_one(options).compiled
     name, layers = options.name or compiled.program.name, len(compiled.program.graph.nodes)
     with progress(Console(stderr=True)) as show:
         result = port.read_port(
@@ -327,36 +348,6 @@ def _check_port_options(options: argparse.Namespace) -> None:
         raise UsageError(f"validate: --port reads what the board tells; leave {' and '.join(refused)} out.")
 
 
-def _compile_all(options: argparse.Namespace) -> list[Compiled]:
-    """The models of `build`, each with its --name where names are given."""
-    names: list[str | None] = list(options.name or [None] * len(options.models))
-    if len(names) != len(options.models):
-        raise UsageError(
-            f"--name was given {len(names)} times for {len(options.models)} models. Give it once for each model, in "
-            "their order, or leave it out: then the files' names count."
-        )
-    board, chosen = load_board(options.board), _options(options, Reference(options.reference))
-    if chosen.kernels and len(names) > 1:
-        raise UsageError("--kernel speaks of one model's layers. Build the models one by one, or leave it out.")
-    return [
-        compile_model(read(path), board, replace(chosen, name=name))
-        for path, name in zip(options.models, names, strict=True)
-    ]
-
-
-def _options(options: argparse.Namespace, reference: Reference) -> Options:
-    kernels: dict[int, str] = {}
-    for layer, name in options.kernel or ():
-        if kernels.setdefault(layer, name) != name:
-            raise UsageError(f"--kernel names two kernels for layer {layer}: {kernels[layer]} and {name}.")
-    return Options(
-        reference=reference,
-        optimize=Optimize(options.optimize),
-        kernels=kernels,
-        constant_channels=ConstantChannels.KEEP if options.keep_constant_channels else ConstantChannels.DROP,
-    )
-
-
 def _inputs(options: argparse.Namespace) -> tuple[int | Path, int]:
     """The number or file of inputs, and the seed of random ones."""
     if isinstance(options.inputs, str):
@@ -377,43 +368,6 @@ def _check_replay(options: argparse.Namespace, saved: SavedRun) -> None:
         raise UsageError(f"validate: the saved run follows {wanted}, not {options.reference}; leave --reference out.")
 
 
-def _compile(options: argparse.Namespace) -> Compiled:
-    if options.model is None:
-        raise UsageError("validate: a model is missing. Give a .tflite file, or --replay FILE.")
-    return _compile_model(read(options.model), options, Reference(options.reference))
-
-
-def _compile_model(model: ModelFile, options: argparse.Namespace, reference: Reference) -> Compiled:
-    return compile_model(model, load_board(options.board), _options(options, reference))
-
-
-def _measure(compiled: Compiled) -> toolchain.CodeSize | None:
-    """Sizes by the compiler, or None where there is none, or nothing to read what it makes."""
-    if toolchain.elf_reader_version() is None:
-        return None
-    try:
-        found = toolchain.find_toolchain(compiled.board.target)
-    except ToolError:
-        return None
-    sources = compiled.sources
-    return toolchain.measure(sources.files, sources.name, compiled.board.target, found)
-
-
-def _check_measured(board: Board, sizes: Sequence[toolchain.CodeSize | None]) -> None:
-    """Raise ToolError when a budget of flash cannot be checked, because nothing here tells the code's size."""
-    if None not in sizes:
-        return
-    try:
-        toolchain.find_toolchain(board.target)
-        reason = f"pyelftools, which measures it, is not installed: {INSTALL_ELF_READER}; see `tinygen doctor`."
-    except ToolError as error:
-        reason = str(error)
-    raise ToolError(
-        f"--max-flash cannot be checked: it is of weights and code, and the code's size is unknown. {reason} "
-        "Nothing was written."
-    )
-
-
 def _save(comparison: Comparison, path: Path) -> None:
     compiled = comparison.compiled
     settings = {"name": compiled.program.graph.name, "reference": compiled.options.reference.value}
@@ -432,14 +386,16 @@ def _validate_command(options: argparse.Namespace, model: str) -> str:
 def _choices(options: argparse.Namespace) -> list[str]:
     """The options that change the code besides --optimize, as they were given."""
     words = [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
-    return words + (["--keep-constant-channels"] if options.keep_constant_channels else [])
+    words += ["--keep-constant-channels"] if options.keep_constant_channels else []
+    words += ["--arena-memory", options.arena_memory] if options.arena_memory else []
+    return words + (["--weights-memory", options.weights_memory] if options.weights_memory else [])
 
 
 def _command(options: argparse.Namespace, compiled: Compiled, inputs: Sequence[str]) -> str:
     """The command that repeats this validation."""
     words = ["tinygen", "validate", *([options.model] if options.model else []), "--board", options.board]
     words += ["--emulator", options.emulator, "--reference", compiled.options.reference.value]
-    words += ["--optimize", options.optimize, *_choices(options), *inputs]
+    words += ["--optimize", compiled.options.optimize.value, *_choices(options), *inputs]
     return shlex.join(words)
 
 

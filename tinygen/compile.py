@@ -11,10 +11,11 @@ from tinygen.emit import Sources, c_identifier, emit
 from tinygen.emit.names import is_c_identifier
 from tinygen.errors import UsageError
 from tinygen.ir import Reference
-from tinygen.kernels import Optimize, applicable
+from tinygen.kernels import Optimize, applicable, flash_budget
 from tinygen.lower import lower
 from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
 from tinygen.passes.single_channel import convolution_is_faster
+from tinygen.placement import NOWHERE, Placement, place
 from tinygen.plan import arrange
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
@@ -32,7 +33,8 @@ class Options:
     """What shapes the generated C besides model and board.
 
     `name` is the C prefix, by default the file's stem. `kernels` names the kernel of a layer, by its index as profile
-    shows it, where the choice shall not be left to `optimize`.
+    shows it, where the choice shall not be left to `optimize`. `arena_memory` and `weights_memory` name memories
+    of the board.
     """
 
     reference: Reference = Reference.LITERT
@@ -40,6 +42,8 @@ class Options:
     name: str | None = None
     kernels: Mapping[int, str] = field(default_factory=dict)
     constant_channels: ConstantChannels = ConstantChannels.DROP
+    arena_memory: str | None = None
+    weights_memory: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,12 +55,14 @@ class Compiled:
     options: Options
     program: Program
     sources: Sources
+    placement: Placement = NOWHERE
 
 
 def compile_model(model: ModelFile, board: Board, options: Options = Options()) -> Compiled:
     """Read graph → passes → kernels → plan → program → text.
 
-    Raises UsageError when the name is no C identifier, or a layer's kernel does not apply to it.
+    Raises UsageError when the name is no C identifier, a layer's kernel does not apply to it, or the board has not the
+    memory that is named.
     """
     if options.name is not None and not is_c_identifier(options.name):
         raise UsageError(
@@ -67,10 +73,11 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
     name = options.name or c_identifier(model.graph.name)
     graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
     rows = applicable(graph, board.target.features, options.reference, options.kernels)
-    schedule, planned = arrange(graph, rows, options.optimize)
+    schedule, planned = arrange(graph, rows, options.optimize, flash_budget(model.graph))
     program = lower(graph, schedule, planned, name, options.reference)
-    sources = emit(program, model_sha256=model.sha256, target=board.target.name)
-    return Compiled(model, board, options, program, sources)
+    placement = place(program, board, options.arena_memory, options.weights_memory)
+    sources = emit(program, model_sha256=model.sha256, target=board.target.name, placement=placement)
+    return Compiled(model, board, options, program, sources, placement)
 
 
 def _left_out(board: Board, options: Options) -> tuple[Pass, ...]:

@@ -93,6 +93,10 @@ class Program:
     output_edges: int
     blocks: tuple[Block, ...]
 
+    def blocks_of_layers(self, begin: int, end: int) -> tuple[Block, ...]:
+        """The blocks of layers begin..end-1, which are apart from the others."""
+        return tuple(block for block in self.blocks if begin <= block.layers[0] < end)
+
     @property
     def weights_bytes(self) -> int:
         """Bytes of all constants, without padding between them."""

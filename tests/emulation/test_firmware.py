@@ -12,6 +12,7 @@ from tests.emulation import toy
 from tinygen.boards import Board, board_names, load_board
 from tinygen.emulate import Run, find_emulator
 from tinygen.emulate.counter import PythonCounter, native_library
+from tinygen.emulate.symbols import read_image
 from tinygen.errors import DoesNotFitError, EmulatorError, ToolError
 from tinygen.targets import Architecture, Family
 from tinygen.toolchain import Build, Firmware, Platform, build_firmware, find_toolchain
@@ -152,6 +153,15 @@ def test_fault_is_reported_with_address_function_and_layer(
         run(firmware, emulator)
     if "guard" not in str(caught.value):
         assert "inference 0, in the step that follows layer 0 (rows 3 to 3)" in str(caught.value)
+
+
+@pytest.mark.parametrize("instruction", [".word 0xffffffff", ".half 0", "csrr a0, 0x7e2", "ebreak"])
+def test_an_instruction_that_the_core_lacks_is_named_by_its_own_address(instruction: str, tmp_path: Path) -> None:
+    statement = f'__asm__ volatile(".globl culprit\\nculprit: {instruction}" ::: "a0");'
+    firmware = build(load_board("esp32c3"), tmp_path, files=toy.broken(statement))
+    with pytest.raises(EmulatorError) as caught:
+        run(firmware, "unicorn")
+    assert f"in function toy_run (pc 0x{read_image(firmware.elf).symbol('culprit'):08x})" in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "emulator"), [("nano33", "unicorn"), ("mps2-an386", "qemu")])

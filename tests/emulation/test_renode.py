@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -9,9 +11,13 @@ import pytest
 
 from tests.emulation import toy
 from tinygen.boards import load_board
+from tinygen.cli import main
 from tinygen.emulate import renode
+from tinygen.emulate.calls import return_addresses
+from tinygen.emulate.symbols import Image, read_image
 from tinygen.errors import EmulatorError, ToolError
 from tinygen.export.renode import platform_text
+from tinygen.targets import Architecture
 from tinygen.toolchain import Build, Firmware, build_firmware, find_toolchain
 
 FAKE = """#!{python}
@@ -25,10 +31,12 @@ assert pathlib.Path("selftest.elf").is_file() and pathlib.Path("nano33.repl").is
 """
 PASS = 'pathlib.Path("console.txt").write_text("TINYGEN CYCLES toy 7\\r\\nTINYGEN PASS toy inputs=1 layers=2\\r\\n")'
 MARKS = """
-print("[INFO] cpu: tinygen run begins at 100, called from 4097")
-print("[INFO] cpu: tinygen run begins at 1000, called from 8193")
-if "AddHook 0x2000 " in pathlib.Path("run.resc").read_text():
-    print("[INFO] cpu: tinygen run ends at 1550")
+print("[INFO] cpu: tinygen run begins at 100")
+print("[INFO] cpu: tinygen run ends at 300")
+print("[INFO] cpu: tinygen run begins at 1000")
+print("[INFO] cpu: tinygen run ends at 1550")
+print("[INFO] cpu: tinygen run ends at 9000")
+print("[INFO] cpu: tinygen run begins at 9900")
 """
 LINGER = "sys.stdout.flush(); time.sleep(60)"
 
@@ -64,7 +72,7 @@ def test_lines_and_instructions_are_read_and_renode_is_ended(firmware: Firmware,
 
 
 def test_the_exit_code_is_not_believed(firmware: Firmware, tmp_path: Path) -> None:
-    with pytest.raises(EmulatorError, match=r"printed no result.*\n.*Parameters did not match"):
+    with pytest.raises(EmulatorError, match=r"no result before Renode ended with exit code 0.*\n.*Parameters did not"):
         run(firmware, fake(tmp_path, 'print("Parameters did not match the signature")'))
 
 
@@ -75,7 +83,7 @@ def test_an_access_outside_every_memory_is_an_error(firmware: Firmware, tmp_path
 
 
 def test_real_time_is_bounded(firmware: Firmware, tmp_path: Path) -> None:
-    with pytest.raises(EmulatorError, match=r"0\.5 real seconds"):
+    with pytest.raises(EmulatorError, match=r"no result within 0\.5 s"):
         run(firmware, fake(tmp_path, LINGER), timeout_s=0.5)
 
 
@@ -119,6 +127,35 @@ def test_a_program_that_is_not_renode_is_refused(firmware: Firmware, tmp_path: P
         run(firmware, program)
 
 
+def test_a_program_that_hangs_when_asked_for_its_version_is_told(
+    firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renode, "VERSION_SECONDS", 0.5)
+    program = tmp_path / "renode"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    with pytest.raises(ToolError, match=r"did not tell its version within 0\.5 s\. Is this Renode\?"):
+        run(firmware, program)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (tool,) = renode.survey()
+    assert tool.version is None
+
+
+def test_the_doctor_lists_renode_found_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {}
+    for version in ("1.16.1", ""):
+        if version:
+            monkeypatch.setenv("PATH", f"{fake(tmp_path, PASS).parent}{os.pathsep}{os.environ['PATH']}")
+        else:
+            (tmp_path / "renode").unlink()
+        assert main(["doctor", "--json"]) == 0
+        found[version] = next(tool for tool in json.loads(capsys.readouterr().out) if tool["name"] == "renode")
+    assert found["1.16.1"]["version"] == "1.16.1"
+    assert found[""]["version"] is None and "portable release" in found[""]["install"]
+
+
 def test_a_renode_too_old_for_the_board_is_refused(firmware: Firmware, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"Renode 1\.13\.3 is too old for board nano33: 1\.14 is needed"):
         run(firmware, fake(tmp_path, PASS, version="1.13.3"))
@@ -147,10 +184,45 @@ def test_a_failed_self_test_is_not_counted(firmware: Firmware, tmp_path: Path) -
     assert result.instructions is None
 
 
-def test_the_script_bounds_virtual_time_and_hooks_the_run_functions_borders(firmware: Firmware) -> None:
-    lines = renode.batch_script(firmware, 0x1234).splitlines()
+def test_the_script_bounds_virtual_time_and_ends(firmware: Firmware) -> None:
+    lines = renode.batch_script(firmware).splitlines()
     assert f'emulation RunFor "{renode.VIRTUAL_SECONDS}"' in lines
     assert lines[-1] == "quit"
-    hooks = [line for line in lines if "AddHook" in line]
-    assert len(hooks) == 2
-    assert hooks[0].endswith('str(self.LR.RawValue))"') and hooks[1].startswith("cpu AddHook 0x1234 ")
+    loaded = lines.index("sysbus LoadELF $ORIGIN/selftest.elf")
+    assert loaded < lines.index("sysbus WriteDoubleWord 0x40000100 0x1") < len(lines) - 2
+
+
+def test_hooks_count_at_the_run_functions_entry_and_behind_each_call_of_it(firmware: Firmware) -> None:
+    image = read_image(firmware.elf)
+    ends = return_addresses(image, Architecture.ARM_M, "toy_run")
+    assert ends and {image.function_at(end) for end in ends} == {"main"}
+    hooks = [line for line in renode.batch_script(firmware).splitlines() if "AddHook" in line]
+    text = 'str(self.ExecutedInstructions))"'
+    assert hooks[0].startswith(f"sysbus.cpu AddHook 0x{image.symbol('toy_run'):X} ") and hooks[0].endswith(text)
+    assert [line.split()[2] for line in hooks[1:]] == [f"0x{end:X}" for end in ends]
+    assert all(renode.END in line and line.endswith(text) for line in hooks[1:])
+
+
+def code_at(begin: int, code: bytes, target: int) -> Image:
+    """An image of these instructions, with a function `run` somewhere."""
+    symbols = {"_code_start": begin, "_code_end": begin + len(code), "run": target}
+    return Image(begin, ((begin, code),), symbols, (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "code", "target", "behind"),
+    [
+        (Architecture.ARM_M, "00bf 00f0 00f8", 0x1006, 0x1006),  # nop; bl to the next instruction
+        (Architecture.ARM_M, "fff7 feff", 0x1000, 0x1004),  # bl to itself
+        (Architecture.ARM_M, "00f0 00f0", 0x0040_1004, 0x1004),  # bl forwards by 4 MB: J2 is 0
+        (Architecture.RISCV32, "ef008000", 0x1008, 0x1004),  # jal ra, .+8
+        (Architecture.RISCV32, "eff0dfff", 0x0FFC, 0x1004),  # jal ra, .-4
+        (Architecture.RISCV32, "1120", 0x1004, 0x1002),  # c.jal .+4
+        (Architecture.RISCV32, "f53f", 0x0FFC, 0x1002),  # c.jal .-4
+        (Architecture.RISCV32, "97100000 e780c0ff", 0x1FFC, 0x1008),  # auipc ra, 1; jalr ra, -4(ra)
+    ],
+)
+def test_calls_are_read_in_every_form(architecture: Architecture, code: str, target: int, behind: int) -> None:
+    image = code_at(0x1000, bytes.fromhex(code), target)
+    assert return_addresses(image, architecture, "run") == (behind,)
+    assert return_addresses(code_at(0x1000, bytes.fromhex(code), target + 2), architecture, "run") == ()

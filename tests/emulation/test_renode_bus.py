@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden.models import MODELS
-from tests.golden.test_golden_renode import BOARDS
+from tests.renode.matrix import real_boards
 from tests.support import repl
 from tinygen import compile_model, load_board, read_model
 from tinygen.emulate import find_emulator
@@ -20,7 +20,7 @@ from tinygen.toolchain.elf import ALLOC, open_elf
 from tinygen.validate.vectors import make_vectors, selftest_sources
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", real_boards())
 def test_every_section_and_every_register_lies_on_the_bus(name: str, tmp_path: Path) -> None:
     board = load_board(name)
     compiled = compile_model(read_model(MODELS["classifier"](), name="classifier"), board)

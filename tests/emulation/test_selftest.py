@@ -200,6 +200,16 @@ def test_a_fault_prints_fail_with_cause_and_place(name: str, emulator: str, faul
         assert found[3] == nowhere
 
 
+@pytest.mark.parametrize("instruction", [".word 0xffffffff", ".half 0", "csrr a0, 0x7e2"])
+def test_an_instruction_that_the_core_lacks_is_reported_by_its_own_address(instruction: str, tmp_path: Path) -> None:
+    statement = f'__asm__ volatile(".globl culprit\\nculprit: {instruction}" ::: "a0");'
+    board = load_board("esp32c3")
+    chosen(board, "gcc")
+    firmware = build_selftest(toy.selftest_files(toy.broken(statement)), toy.NAME, board, tmp_path)
+    culprit = read_image(firmware.elf).symbol("culprit")
+    assert run(firmware, "unicorn").lines == (f"TINYGEN FAIL toy fault cause=00000002 pc={culprit:08x} address=-",)
+
+
 @pytest.mark.parametrize(("name", "emulator"), [("nano33", "unicorn"), ("mps2-an386", "qemu")])
 def test_a_self_test_that_does_not_end_is_told(name: str, emulator: str, tmp_path: Path) -> None:
     files = toy.selftest_files(toy.broken('for (;;) { __asm__ volatile(""); }'))

@@ -11,7 +11,7 @@ BIT = 0x40
 
 
 STREAM_HEADS = {"CONV_2D": 8, "FULLY_CONNECTED": 16}
-"""Bytes of biases before the first weight, where a kernel has all its constants in one stream."""
+"""Bytes of biases before the first weight, where a kernel has all its constants in one stream; else none."""
 
 
 def weights_in(elf: Path, name: str, layer: int, op: str) -> tuple[str, int]:
@@ -21,11 +21,11 @@ def weights_in(elf: Path, name: str, layer: int, op: str) -> tuple[str, int]:
         if table.get_symbol_by_name(f"{name}_layer_{layer}_weights"):
             return f"{name}_layer_{layer}_weights", 0
         assert table.get_symbol_by_name(f"{name}_layer_{layer}_stream"), f"layer {layer} has no weights"
-        return f"{name}_layer_{layer}_stream", STREAM_HEADS[op]
+        return f"{name}_layer_{layer}_stream", STREAM_HEADS.get(op, 0)
 
 
-def flip_a_weight(elf: Path, program: Program) -> int:
-    """Flip a high bit of the first layer's first weight in the file, in place; the layer's number is returned."""
+def flip_a_weight(elf: Path, program: Program) -> tuple[int, str]:
+    """Flip a high bit of the first layer's first weight in the file, in place: the layer and the array's name."""
     layer = next(layer for layer in program.layers if layer.op_name in STREAM_HEADS)
     symbol, first = weights_in(elf, program.name, layer.index, layer.op_name)
     with open_elf(elf) as image:
@@ -39,4 +39,4 @@ def flip_a_weight(elf: Path, program: Program) -> int:
     data = bytearray(elf.read_bytes())
     data[offset] ^= BIT
     elf.write_bytes(bytes(data))
-    return layer.index
+    return layer.index, symbol.removeprefix(f"{program.name}_layer_{layer.index}_")

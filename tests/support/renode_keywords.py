@@ -1,25 +1,103 @@
-"""Renode's Robot keywords as far as our tests use them: a dry run checks names and arguments, nothing runs."""
+"""Renode's Robot keywords as far as our tests use them, with Unicorn in Renode's place.
+
+A dry run checks names and arguments. A real run takes the platform file that we wrote through the checker, loads the
+firmware, runs it, and answers from what its console printed; Unicorn has no model of Renode's bus, so nothing is ever
+in the log but the hooks' lines. Signatures: Renode 1.16.1, RenodeKeywords.cs, UartKeywords.cs.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+from robot.utils import DotDict
+
+from tests.support import repl
 
 
 class renode_keywords:
-    """Robot finds a library by its module's name. Renode 1.16.1: RenodeKeywords, UartKeywords, LogTester."""
+    """Robot finds a library by its module's name."""
 
     ROBOT_LIBRARY_SCOPE = "GLOBAL"
 
+    def __init__(self) -> None:
+        self.reset_emulation()
+
+    def reset_emulation(self) -> None:
+        """Forgets every machine; renode-test does it before each test."""
+        self.machine = self.uart = self.elf = None
+        self.board = ""
+        self.hooks: dict[int, str] = {}
+        self.lines: list[str] = []
+        self.log: list[str] = []
+        self.is_started = False
+
     def execute_command(self, command, machine=None):  # type: ignore[no-untyped-def]
-        """Runs a command of the Monitor."""
+        """Runs a command of the Monitor. What it does not know is a fault of the test, as in Renode."""
+        words = shlex.split(command)
+        what = " ".join(words[:2])
+        if what == "mach create":
+            (self.machine,) = words[2:]
+        elif what == "machine LoadPlatformDescription":
+            path = Path(words[2].removeprefix("@"))
+            assert self.machine and command.split(" ", 2)[2][0] in '"@', command
+            self.entries = {e.name: e for e in repl.check(path.read_text(encoding="utf-8"))}
+            self.board = path.stem
+        elif what == "sysbus LoadELF":
+            assert self.entries and not self.is_started
+            self.elf = Path(words[2].removeprefix("@"))
+            assert self.elf.is_file(), "Parameters did not match the signature"
+        elif what == "sysbus WriteDoubleWord":
+            address, _ = (int(word, 16) for word in words[2:])
+            spans = [entry.span() for entry in self.entries.values() if entry.origin is not None]
+            assert any(low <= address < high for low, high in spans), command
+        elif what == "sysbus.cpu AddHook":
+            address, script = words[2:]
+            call = re.fullmatch(r"self\.Log\(LogLevel\.Info, '(.*)' \+ str\(self\.ExecutedInstructions\)\)", script)
+            assert call, script
+            self.hooks[int(address, 16)] = call[1]
+        else:
+            raise AssertionError(f"No such command or device: {words[0]}")
 
     def create_log_tester(self, timeout, defaultPauseEmulation=None):  # type: ignore[no-untyped-def]
         """Watches the log."""
+        assert float(timeout) == 0
 
     def create_terminal_tester(self, uart, timeout=None, machine=None, defaultPauseEmulation=None):  # type: ignore[no-untyped-def]
         """Watches a UART."""
+        assert not self.is_started and float(timeout) > 0
+        entry = self.entries[uart.removeprefix("sysbus.")]
+        assert entry.type.startswith("UART.")
+        self.uart = entry
 
     def start_emulation(self):  # type: ignore[no-untyped-def]
         """Starts all machines."""
+        from tests.support.in_unicorn import run_elf
+
+        self.is_started = True
+        result = run_elf(self.elf, self.board)
+        self.lines = list(result.lines)
+        if self.hooks:
+            begin, end = (next(t for t in self.hooks.values() if word in t) for word in ("begins", "ends"))
+            counts = [(begin, 100), (end, 101), (begin, 1000), (end, 1000 + (result.instructions or 0))]
+            self.log = [f"cpu: {text}{count}" for text, count in counts]
 
     def wait_for_line_on_uart(self, content, timeout=None, testerId=None, treatAsRegex=False, pauseEmulation=None):  # type: ignore[no-untyped-def]
-        """Waits for a line."""
+        """Waits for a line; those before it are passed over."""
+        assert self.uart and treatAsRegex
+        while self.lines:
+            line = self.lines.pop(0)
+            if match := re.search(content, line):
+                return DotDict(Line=line, Timestamp=0.0, Groups=list(match.groups()))
+        raise AssertionError(f"Terminal tester failed! >>{content}<<")
 
-    def should_not_be_in_log(self, pattern, timeout=None, testerId=None, treatAsRegex=False):  # type: ignore[no-untyped-def]
+    def wait_for_log_entry(self, pattern, timeout=None, keep=False, treatAsRegex=False):  # type: ignore[no-untyped-def]
+        """Finds an entry and forgets those up to it."""
+        while self.log:
+            entry = self.log.pop(0)
+            if pattern in entry:
+                return entry
+        raise AssertionError(f'Expected pattern "{pattern}" did not appear in the log')
+
+    def should_not_be_in_log(self, pattern, timeout=None, treatAsRegex=False):  # type: ignore[no-untyped-def]
         """Fails when the log holds the text."""
+        assert not [entry for entry in self.log if pattern in entry]

@@ -20,7 +20,7 @@ KNOWN: dict[str, tuple[frozenset[str], int | None]] = {
     "UART.ESP32_UART": (frozenset(), 0x100),
     "UART.NRF52840_UART": (frozenset({"easyDMA"}), 0x1000),
     "UART.NS16550": (frozenset({"wideRegisters"}), 0x100),
-    "UART.PL011": (frozenset({"size"}), 0x1000),
+    "UART.PL011": (frozenset({"fifoSize", "frequency"}), 0x1000),
     "UART.STM32F7_USART": (frozenset({"frequency", "lowPowerMode"}), 0x400),
     "UART.STM32_UART": (frozenset(), 0x100),
 }
@@ -36,7 +36,8 @@ CPU_TYPES = frozenset(
     "cortex-m0 cortex-m0+ cortex-m3 cortex-m4 cortex-m4f cortex-m7 cortex-m33 cortex-m55 rv32imc_zicsr esp32 "
     "esp32s3".split()
 )
-ENTRY = re.compile(r"(\w+): ([A-Z]\w*\.\w+) @ sysbus(?: (0x[0-9A-F]+|<0x[0-9A-F]+, \+0x[0-9A-F]+>))?")
+KEYWORDS = frozenset("using new as preinit init reset local true True false False none empty".split())
+ENTRY = re.compile(r"([A-Za-z][A-Za-z0-9_]*): ([A-Z]\w*\.\w+) @ sysbus(?: (0x[0-9A-F]+|<0x[0-9A-F]+, \+0x[0-9A-F]+>))?")
 PROPERTY = re.compile(r"    (\w+): (\S.*)")
 CONNECTION = re.compile(r"    (?:IRQ|\[[\d,]+\]) -> (\w+)@(?:\d+|\[[\d,]+\])")
 
@@ -79,6 +80,9 @@ def parse(text: str) -> list[Entry]:
             assert match[1] not in entries[-1].properties, f"twice: {line!r}"
             entries[-1].properties[match[1]] = match[2]
     names = [entry.name for entry in entries]
+    assert "'''" not in text, "three quotes begin a string, in a comment too"
+    assert not KEYWORDS & set(names), f"a keyword is no name: {names}"
+    assert "sysbus" not in names, "the bus is called so"
     assert len(set(names)) == len(names), f"a name stands twice: {names}"
     assert targets <= set(names), f"connections lead nowhere: {targets - set(names)}"
     return entries

@@ -366,7 +366,7 @@ chip = "none"
 target = "cortex-m4f"
 clock_hz = 64_000_000
 memories = [
-    { name = "flash", kind = "flash", origin = 0, size_bytes = 0x10_0000 },
+    { name = "flash", kind = "flash", origin = 0x1000_0000, size_bytes = 0x10_0000 },
     { name = "ram", kind = "ram", origin = 0x2000_0000, size_bytes = 0x1_0000 },
 ]
 
@@ -376,7 +376,7 @@ memories = [
 
 def header_of(console: str, folder: Path) -> str:
     path = folder / "mine.toml"
-    path.write_text(SOUND + console)
+    path.write_text(SOUND + console, encoding="utf-8")
     return board_header(load_board(str(path)))
 
 

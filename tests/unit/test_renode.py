@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.golden.test_golden_renode import BOARDS, EXPECTED
+from tests.golden.test_golden_renode import EXPECTED
+from tests.renode.matrix import real_boards
 from tests.support import repl
-from tinygen.boards import Board, RegisterStep, load_board
+from tinygen.boards import Board, Memory, MemoryKind, RegisterStep, load_board
 from tinygen.errors import BoardError
-from tinygen.export.renode import STOCK, RenodePlatform, platform_text, register_blocks, renode_files
+from tinygen.export.renode import (
+    STOCK,
+    UART_BYTES,
+    RenodePlatform,
+    platform_text,
+    register_blocks,
+    renode_files,
+    start_commands,
+)
 
+BOARDS = real_boards()
 STUB = Path(__file__).parents[1] / "support" / "renode_keywords.py"
 
 
@@ -49,32 +62,142 @@ def test_the_checker_finds_faults(broken: str, message: str) -> None:
         repl.check(broken)
 
 
-def test_neighbouring_registers_share_a_block() -> None:
-    steps = [RegisterStep(address, f"R{address:X}") for address in (0x4000_0010, 0x4000_0004, 0x4000_1000)]
-    blocks = register_blocks(steps)
-    assert [(b.origin, b.size_bytes) for b in blocks] == [(0x4000_0004, 0x10), (0x4000_1000, 4)]
+def with_steps(name: str, *steps: RegisterStep) -> Board:
+    """A board whose console has this set-up."""
+    board = load_board(name)
+    return replace(board, console=msgspec.structs.replace(board.console, setup=steps))
+
+
+def test_exactly_the_registers_of_the_set_up_are_memory() -> None:
+    addresses = (0x4000_1010, 0x4000_1004, 0x4000_1008, 0x4000_1004, 0x4000_1100)
+    board = with_steps("nano33", *(RegisterStep(address, f"R{address:X}", set=1) for address in addresses))
+    blocks = register_blocks(board)
+    spans = [(b.span.begin, b.span.size_bytes) for b in blocks]
+    assert spans == [(0x4000_1004, 8), (0x4000_1010, 4), (0x4000_1100, 4)]
+    assert blocks[0].whys == ("R40001004", "R40001008")
+
+
+def test_registers_that_uart_and_core_answer_get_no_memory() -> None:
+    answered = (0x4000_2508, 0xE000_ED14, 0xE000_EDFC, 0xE000_1000)
+    board = with_steps("nano33", *(RegisterStep(a, "R", wait_set=1) for a in (*answered, 0x4000_3000)))
+    entries = repl.check(platform_text(board))
+    assert [e.origin for e in entries if e.type == "Memory.ArrayMemory"] == [0x4000_3000]
+    assert start_commands(board) == ("sysbus WriteDoubleWord 0x40003000 0x1",)
+
+
+def test_a_block_does_not_reach_over_the_uart_between_two_registers() -> None:
+    board = with_steps("nano33", RegisterStep(0x4000_1FFC, "below", set=1), RegisterStep(0x4000_3000, "above", set=1))
+    assert [b.span.begin for b in register_blocks(board)] == [0x4000_1FFC, 0x4000_3000]
+    repl.check(platform_text(board))
+
+
+def test_every_bit_that_two_steps_wait_for_in_one_register_is_set() -> None:
+    steps = [RegisterStep(0x4000_0100, "R", wait_set=bits) for bits in (1, 4)]
+    assert start_commands(with_steps("nano33", *steps)) == ("sysbus WriteDoubleWord 0x40000100 0x5",)
+
+
+def test_the_vector_table_is_named_where_ram_lies_below_flash() -> None:
+    board = load_board("nano33")
+    assert not any("VectorTableOffset" in command for command in start_commands(board))
+    below = Memory(name="ccm", kind=MemoryKind.RAM, origin=0, size_bytes=0x1000)
+    board = replace(board, memories=(*board.memories, below))
+    assert "sysbus.cpu VectorTableOffset 0x10000" in start_commands(board)
+    assert (
+        "    ...                       sysbus.cpu VectorTableOffset 0x10000"
+        in renode_files(board, EXPECTED)["renode/model.robot"]
+    )
+
+
+ODD = """\
+title = "{title}"
+chip = "none"
+target = "{target}"
+clock_hz = 64_000_000
+memories = [
+    {{ name = "{memory}", kind = "flash", origin = 0x0, size_bytes = 0x10_0000 }},
+    {{ name = "memory_cpu", kind = "ram", origin = 0x2000_0000, size_bytes = 0x1_0000 }},
+    {{ name = "_low", kind = "ram", origin = 0x0200_0000, size_bytes = 0x1000 }},
+]
+[console]
+uart = "pl011"
+name = "{console}"
+base = 0x4003_4000
+clock_hz = 12_000_000
+setup = [{{ address = 0x4000_0000, set = 1, why = "{why}" }}]
+[emulation]
+renode_cpu = "{cpu}"
+renode_uart = "UART.PL011"
+"""
+PLAIN = {"title": "T", "target": "cortex-m4f", "memory": "flash", "console": "uart0", "why": "R", "cpu": "cortex-m4"}
+
+
+@pytest.mark.parametrize("file", ["mine.toml", "my board.toml", "ein {Brett}; #2.toml", "${ELF}.toml"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"memory": "cpu"},
+        {"memory": "nvic", "console": "dwt"},
+        {"memory": "uart0"},
+        {"memory": "using", "console": "init"},
+        {"memory": "registers_40000000"},
+        {"console": "registers_40000000"},
+        {"console": "sysbus"},
+        {"title": "it'''s // {a} \u007e board; */ #1"},
+        {"why": "R: '''quoted'''"},
+        {"target": "rv32imc", "cpu": "rv32imc_zicsr"},
+        {"target": "rv32imc", "cpu": "rv32imc_zicsr", "memory": "clint"},
+    ],
+    ids=str,
+)
+def test_odd_names_and_texts_make_sound_files(odd: dict[str, str], file: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(ODD.format(**{**PLAIN, **odd}), encoding="utf-8")
+    files = renode_files(load_board(str(tmp_path / file)), EXPECTED)
+    (platform,) = (path for path in files if path.endswith(".repl"))
+    assert re.fullmatch(r"renode/[A-Za-z0-9_.-]+\.repl", platform)
+    entries = repl.check(files[platform])
+    assert [e.type for e in entries].count("Memory.MappedMemory") == 3
+    (uart,) = (e.name for e in entries if e.type.startswith("UART."))
+    assert f"sysbus.{uart} " in files["renode/model.robot"] and f"sysbus.{uart}\n" in files["renode/model.resc"]
+    assert f"$ORIGIN/{Path(platform).name}\n" in files["renode/model.resc"]
+    assert dry_run(files, tmp_path) == 0
+
+
+def test_a_uart_whose_registers_reach_into_a_memory_is_refused_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(ODD.format(**PLAIN).replace("base = 0x4003_4000", "base = 0x1FFF_F800"), encoding="utf-8")
+    with pytest.raises(BoardError, match=r"console\.base is 0x1ffff800.* UART\.PL011 takes 0x1000 bytes"):
+        platform_text(load_board(str(path)))
+
+
+def test_sizes_on_the_bus_are_those_that_the_checker_knows() -> None:
+    assert {kind: size for kind, (_, size) in repl.KNOWN.items() if kind.startswith("UART.")} == UART_BYTES
+
+
+def dry_run(files: dict[str, str], folder: Path) -> int:
+    """Robot's verdict on the test in these files: 0 when it reads, and calls keywords as they are."""
+    running = pytest.importorskip("robot.running", reason='pip install "tinygen[dev]"')
+    for path, text in files.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    suite = running.TestSuite.from_file_system(str(folder / "renode" / "model.robot"))
+    suite.resource.imports.library(str(STUB))  # renode-test imports its keywords likewise
+    assert len(suite.tests) == 1
+    return int(suite.run(dryrun=True, output=None, stdout=None).return_code)
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_robot_test_parses_and_calls_known_keywords(name: str, tmp_path: Path) -> None:
-    running = pytest.importorskip("robot.running", reason='pip install "tinygen[dev]"')
-    for path, text in renode_files(load_board(name), EXPECTED).items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
-    suite = running.TestSuite.from_file_system(str(tmp_path / "renode" / "model.robot"))
-    suite.resource.imports.library(str(STUB))  # renode-test imports its keywords likewise
-    result = suite.run(dryrun=True, output=None, stdout=None)
-    assert result.return_code == 0
-    assert len(suite.tests) == 1
+    assert dry_run(renode_files(load_board(name), EXPECTED), tmp_path) == 0
 
 
-def test_a_misspelt_keyword_fails_the_dry_run(tmp_path: Path) -> None:
-    running = pytest.importorskip("robot.running", reason='pip install "tinygen[dev]"')
-    text = renode_files(load_board("nano33"), EXPECTED)["renode/model.robot"].replace("Start Emulation", "Start It")
-    (tmp_path / "model.robot").write_text(text, encoding="utf-8")
-    suite = running.TestSuite.from_file_system(str(tmp_path / "model.robot"))
-    suite.resource.imports.library(str(STUB))
-    assert suite.run(dryrun=True, output=None, stdout=None).return_code == 1
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("Start Emulation", "Start It"), ("Create Log Tester         0", "Create Log Tester")]
+)
+def test_a_misspelt_keyword_or_a_missing_argument_fails_the_dry_run(right: str, wrong: str, tmp_path: Path) -> None:
+    files = renode_files(load_board("nano33"), EXPECTED)
+    files["renode/model.robot"] = files["renode/model.robot"].replace(right, wrong)
+    assert dry_run(files, tmp_path) == 1
 
 
 @pytest.mark.parametrize("name", STOCK)

@@ -12,7 +12,14 @@ from tinygen.targets import Family, Target, find_target
 from tinygen.toolchain import Toolchain, find_toolchain, measure
 from tinygen.toolchain.options import compile_options
 from tinygen.toolchain.run import call
-from tinygen.toolchain.stack import RUNTIME_HELPER_BYTES, Frame, frames_from_section, frames_from_su, worst_stack
+from tinygen.toolchain.stack import (
+    RUNTIME_HELPER_BYTES,
+    Frame,
+    frames_from_section,
+    frames_from_su,
+    pushed_bytes,
+    worst_stack,
+)
 
 BUILDS = (
     ("cortex-m4f", "arm-none-eabi-gcc"),
@@ -96,6 +103,14 @@ def test_the_deepest_of_several_branches_counts(target_name: str, compiler: str,
     source = PRELUDE + function("deep", 600) + function("wide", 300) + function("first", 32, "wide deep wide")
     stack, frames = compiled(source + CALL, *found(target_name, compiler), tmp_path)
     assert stack == sum(frames[name].stack_bytes for name in ("m_run", "first", "deep", "use"))
+
+
+@every_build
+def test_a_function_that_is_another_ones_alias_has_its_frame(target_name: str, compiler: str, tmp_path: Path) -> None:
+    alias = 'static int32_t twin(int32_t n) __attribute__((alias("large")));\n'
+    source = PRELUDE + function("large", 700) + alias + RUN.format("twin(a[0])")
+    stack, frames = compiled(source, *found(target_name, compiler), tmp_path)
+    assert stack == sum(frames[name].stack_bytes for name in ("m_run", "large", "use"))
 
 
 @every_build
@@ -195,3 +210,17 @@ def test_measuring_gives_code_weights_and_stack_and_counts_what_is_writable(tmp_
 def test_gccs_report_is_read(lines: str, frames: dict[str, Frame], tmp_path: Path) -> None:
     (tmp_path / "a.su").write_text(lines)
     assert frames_from_su(tmp_path / "a.su") == frames
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("no assembly", 0),
+        ('"push {r0, r7}\\n\\t"', 8),
+        ('"push {r1-r8}\\n"', 32),
+        ('"push {r0, r7}\\n" "push {r1-r6, r8, lr}\\n"', 32),
+        ('"push {r1-r10}\\n"\n"sub sp, sp, #288\\n"', 40 + 288),
+    ],
+)
+def test_what_assembly_takes_of_the_stack_is_counted(text: str, count: int) -> None:
+    assert pushed_bytes(text) == count

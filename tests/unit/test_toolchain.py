@@ -286,6 +286,7 @@ def test_a_linker_script_holds_the_boards_memories(name: str) -> None:
     if board.target.architecture is Architecture.XTENSA:
         windows.append(MemoryKind.INSTRUCTION_RAM)
     used = [board.flash, board.ram, *filter(None, map(board.window, windows))]
+    used += [memory for memory in board.memories if memory.kind in (MemoryKind.RAM, MemoryKind.FLASH)]
     assert regions(board) == {memory.name: (memory.origin, memory.size_bytes) for memory in used}
 
 

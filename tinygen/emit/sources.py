@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinygen.emit.environment import environment, support_text
-from tinygen.program import KernelInstance, Program
+from tinygen.ledger import ledger
+from tinygen.placement import NOWHERE, Placement
+from tinygen.program import KernelInstance, Layer, Program
 from tinygen.version import VERSION
 
 
@@ -19,8 +21,8 @@ class Sources:
     files: Mapping[str, str]
 
 
-def emit(program: Program, *, model_sha256: str, target: str) -> Sources:
-    """Print a program. The same program gives the same bytes."""
+def emit(program: Program, *, model_sha256: str, target: str, placement: Placement = NOWHERE) -> Sources:
+    """Print a program. The same program in the same place gives the same bytes."""
     kernels = [_kernel_text(instance) for instance in program.instances]
     values = {
         "program": program,
@@ -30,6 +32,9 @@ def emit(program: Program, *, model_sha256: str, target: str) -> Sources:
         "model_sha256": model_sha256,
         "target": target,
         "kernels": kernels,
+        "ledger": ledger(program),
+        "placement": placement,
+        "reaches": [(layer.index, _reach(program, layer)) for layer in program.layers],
         "support": support_text("\n".join(kernels)),
     }
 
@@ -45,6 +50,15 @@ def emit(program: Program, *, model_sha256: str, target: str) -> Sources:
             f"{program.name}_weights.c": render("weights.c.j2"),
         },
     )
+
+
+def _reach(program: Program, layer: Layer) -> int:
+    """The first byte of the arena behind all that a layer reads, writes and works in."""
+    views = [*layer.sinks, *(source.view for source in layer.sources if source.constant is None)]
+    ends = [view.offset_bytes + view.size_bytes for view in views]
+    if layer.scratch_offset is not None and layer.instance is not None:
+        ends.append(layer.scratch_offset + layer.instance.kernel.scratch_bytes(program.graph.nodes[layer.index]))
+    return max(ends, default=0)
 
 
 def _kernel_text(instance: KernelInstance) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from tinygen.emulate.base import Emulator, Inference, Job, Progress, Run, Step
+from tinygen.emulate.base import OTHER_PAINT, PAINT, Emulator, Inference, Job, Progress, Run, Step
 from tinygen.emulate.find import EMULATORS, find_emulator, survey
 from tinygen.emulate.lines import SelfTest
 from tinygen.emulate.selftest import run_selftest
 
 __all__ = [
     "EMULATORS",
+    "OTHER_PAINT",
+    "PAINT",
     "Emulator",
     "Inference",
     "Job",

@@ -9,16 +9,24 @@ from typing import Protocol
 from tinygen.boards import Board
 from tinygen.toolchain import Firmware
 
+PAINT = 0x5A
+OTHER_PAINT = PAINT ^ 0xFF
+"""Two paints that differ in every bit: what comes out the same of both depends on no byte that was not written."""
+
 Progress = Callable[[int, int], None]  # inferences done, inferences in all
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run: per inference the bytes of every model input, and how long every output is."""
+    """What to run: per inference the bytes of every model input, and how long every output is.
+
+    `paint` is what every byte of the arena holds before each inference.
+    """
 
     inputs: tuple[tuple[bytes, ...], ...]
     output_bytes: tuple[int, ...]
     timeout_s: float
+    paint: int = PAINT
 
 
 @dataclass(frozen=True, slots=True)

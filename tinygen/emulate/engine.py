@@ -27,6 +27,10 @@ class Core:
     def read(self, register: str) -> int:
         return int(self.engine.reg_read(self.registers[register]))
 
+    def trapped_pc(self) -> int:
+        """Where an exception comes from, for the hook of exceptions: on RISC-V, Unicorn is 4 bytes on by then."""
+        return self.read("pc") - (0 if self.arm else 4)
+
     def write(self, register: str, value: int) -> None:
         self.engine.reg_write(self.registers[register], value)
 

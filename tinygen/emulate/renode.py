@@ -11,17 +11,17 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinygen.boards import Board
+from tinygen.emulate.calls import return_addresses
 from tinygen.emulate.lines import SelfTest, Transcript
 from tinygen.emulate.qemu import kill
 from tinygen.emulate.symbols import read_image
 from tinygen.errors import EmulatorError, ToolError
-from tinygen.export.renode import VIRTUAL_SECONDS
-from tinygen.targets import Architecture
+from tinygen.export.renode import VIRTUAL_SECONDS, platform_name, start_commands, uart_name
 from tinygen.toolchain import Firmware, Tool
 
 NAME = "renode"
@@ -40,13 +40,13 @@ OLDEST_FOR = {
 """The first release with a core or a UART model."""
 
 BEGIN, END = "tinygen run begins at", "tinygen run ends at"
-LINK_REGISTER = {Architecture.ARM_M: "LR", Architecture.RISCV32: "RA"}
-"""Where a call leaves its return address. Xtensa has it in a window, and Renode's count there goes on in the halt."""
+"""What hooks log at the borders of the run function. Not on Xtensa, where Renode's count goes on in the halt."""
 
 STRAY = "non existing peripheral"
 SHOWN_LINES = 8
 POLL_S = 0.1
 SETTLE_S = 1.0
+VERSION_SECONDS = 30
 SCRIPT = "run.resc"
 
 
@@ -96,31 +96,15 @@ def run_renode(
 ) -> RenodeRun:
     """Run a self-test firmware; `files` are the board's platform file and others that the script needs.
 
-    A run that passes is followed by a second one, which counts the instructions of the run function's last call: its
-    return address is known only then. Raises ToolError when Renode is too old, EmulatorError when the firmware printed
-    no last line in time, or touched addresses that nothing answers.
+    Raises ToolError when Renode is too old, EmulatorError when the firmware printed no last line in time, or touched
+    addresses that nothing answers.
     """
-    version = _version(renode)
-    _check_version(firmware.board, version)
+    version = check_version(firmware.board, renode)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8", newline="\n")
     shutil.copyfile(firmware.elf, directory / "selftest.elf")
-    test, logged = _run(firmware, renode, directory, None, timeout_s)
-    returns = re.findall(rf"{BEGIN} \d+, called from (\d+)", logged)
-    instructions = None
-    passed = test.passed and not test.differences
-    if returns and passed:
-        _, logged = _run(firmware, renode, directory, int(returns[-1]) & ~1, timeout_s)
-        instructions = _counted(logged)
-    return RenodeRun(test.lines, passed, instructions, ".".join(map(str, version)))
-
-
-def _run(
-    firmware: Firmware, renode: Path, directory: Path, return_address: int | None, timeout_s: float
-) -> tuple[SelfTest, str]:
-    """One run from reset: what the self-test printed, and Renode's log."""
-    (directory / SCRIPT).write_text(batch_script(firmware, return_address), encoding="utf-8", newline="\n")
+    (directory / SCRIPT).write_text(batch_script(firmware), encoding="utf-8", newline="\n")
     console, log = directory / "console.txt", directory / "renode.log"
     console.unlink(missing_ok=True)
     command = [str(renode), "--disable-gui", "--console", "--plain", SCRIPT]
@@ -138,42 +122,56 @@ def _run(
             raise ToolError(f"{renode}: cannot be started: {error.strerror}.") from error
         try:
             _wait(process, firmware, console, time.monotonic() + timeout_s)
+            ended = process.poll()
         finally:
             kill(process)
-    return _result(firmware, console, log, timeout_s)
+    how = f"within {timeout_s:g} s" if ended is None else f"before Renode ended with exit code {ended}"
+    test = _result(firmware, console, log, how)
+    passed = test.passed and not test.differences
+    return RenodeRun(test.lines, passed, counted(_text(log)) if passed else None, ".".join(map(str, version)))
 
 
-def batch_script(firmware: Firmware, return_address: int | None) -> str:
-    """The Monitor's commands for one run that ends by itself; hooks log the count at the run function's borders."""
+def batch_script(firmware: Firmware) -> str:
+    """The Monitor's commands for one run that ends by itself."""
     board = firmware.board
-    entry = read_image(firmware.elf).symbol(f"{firmware.name}_run")
-    register = LINK_REGISTER.get(board.target.architecture)
-    hooks = []
-    if register:
-        hooks.append(
-            (entry, f"'{BEGIN} ' + str(self.ExecutedInstructions) + ', called from ' + str(self.{register}.RawValue)")
-        )
-    if return_address is not None:
-        hooks.append((return_address, f"'{END} ' + str(self.ExecutedInstructions)"))
-    uart = board.console.name or "uart0"
     return "\n".join(
         [
             "using sysbus",
-            f'mach create "{board.name}"',
-            f"machine LoadPlatformDescription $ORIGIN/{board.name}.repl",
-            *(
-                f"sysbus WriteDoubleWord 0x{step.address:08X} 0x{step.wait_set:X}"
-                for step in board.console.setup
-                if step.wait_set
-            ),
+            'mach create "board"',
+            f"machine LoadPlatformDescription $ORIGIN/{platform_name(board)}",
             "sysbus LoadELF $ORIGIN/selftest.elf",
-            f"{uart} CreateFileBackend $ORIGIN/console.txt true",
-            *(f'cpu AddHook 0x{address:X} "self.Log(LogLevel.Info, {text})"' for address, text in hooks),
+            *start_commands(board),
+            *hook_commands(firmware),
+            f"sysbus.{uart_name(board)} CreateFileBackend $ORIGIN/console.txt true",
             f'emulation RunFor "{VIRTUAL_SECONDS}"',
             "quit",
             "",
         ]
     )
+
+
+def hook_commands(firmware: Firmware) -> tuple[str, ...]:
+    """The Monitor's commands that log the count of instructions where the run function begins and has returned."""
+    image, function = read_image(firmware.elf), f"{firmware.name}_run"
+    ends = return_addresses(image, firmware.board.target.architecture, function)
+    places = [(image.symbol(function), BEGIN), *((address, END) for address in ends)] if ends else []
+    return tuple(
+        f"sysbus.cpu AddHook 0x{address:X} \"self.Log(LogLevel.Info, '{text} ' + str(self.ExecutedInstructions))\""
+        for address, text in places
+    )
+
+
+def counted(logged: str) -> int | None:
+    """Instructions of the run function's last call that ended, from lines of Renode's log."""
+    begin: int | None = None
+    instructions: int | None = None
+    for mark, count in re.findall(rf"({BEGIN}|{END}) (\d+)", logged):
+        if mark == BEGIN:
+            begin = int(count)
+        elif begin is not None:
+            instructions = int(count) - begin
+            begin = None
+    return instructions
 
 
 def _wait(process: subprocess.Popen[bytes], firmware: Firmware, console: Path, deadline: float) -> None:
@@ -187,7 +185,7 @@ def _wait(process: subprocess.Popen[bytes], firmware: Firmware, console: Path, d
         time.sleep(POLL_S)
 
 
-def _result(firmware: Firmware, console: Path, log: Path, timeout_s: float) -> tuple[SelfTest, str]:
+def _result(firmware: Firmware, console: Path, log: Path, how: str) -> SelfTest:
     transcript, logged = _transcript(firmware, console), _text(log)
     stray = [line for line in logged.splitlines() if STRAY in line]
     if stray:
@@ -197,10 +195,10 @@ def _result(firmware: Firmware, console: Path, log: Path, timeout_s: float) -> t
     if not transcript.finished:
         tail = "\n".join(f"  {line}" for line in logged.splitlines()[-SHOWN_LINES:])
         raise EmulatorError(
-            f"renode: the self-test printed no result within {VIRTUAL_SECONDS} virtual and {timeout_s:g} real seconds. "
+            f"renode: the self-test printed no result {how}, nor in {VIRTUAL_SECONDS} virtual seconds. "
             f"Console: {_text(console).strip()[-200:] or 'nothing'!r}. The end of Renode's log:\n{tail}"
         )
-    return transcript.result(), logged
+    return transcript.result()
 
 
 def _transcript(firmware: Firmware, console: Path) -> Transcript:
@@ -210,11 +208,17 @@ def _transcript(firmware: Firmware, console: Path) -> Transcript:
     return transcript
 
 
-def _counted(logged: str) -> int | None:
-    """Instructions of the run function's last call."""
-    begins = re.findall(rf"{BEGIN} (\d+)", logged)
-    ends = re.findall(rf"{END} (\d+)", logged)
-    return int(ends[-1]) - int(begins[-1]) if begins and ends else None
+def check_version(board: Board, renode: Path) -> tuple[int, ...]:
+    """Renode's version. Raises ToolError when it does not tell one, or is too old for the board."""
+    version = _version(renode)
+    models = (board.emulation.renode_cpu, board.emulation.renode_uart)
+    needs = max([OLDEST, *(OLDEST_FOR[model] for model in models if model in OLDEST_FOR)])
+    if version < needs:
+        raise ToolError(
+            f"Renode {'.'.join(map(str, version))} is too old for board {board.name}: "
+            f"{'.'.join(map(str, needs))} is needed. {INSTALL[0].upper()}{INSTALL[1:]}."
+        )
+    return version
 
 
 def _version(renode: Path) -> tuple[int, ...]:
@@ -223,26 +227,21 @@ def _version(renode: Path) -> tuple[int, ...]:
             [str(renode), "--version"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=VERSION_SECONDS,
             stdin=subprocess.DEVNULL,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolError(f"{renode}: it does not tell its version: {error}.") from error
+    except OSError as error:
+        raise ToolError(f"{renode}: it cannot be started: {error.strerror}.") from error
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(
+            f"{renode}: it did not tell its version within {VERSION_SECONDS} s. Is this Renode? "
+            f"{INSTALL[0].upper()}{INSTALL[1:]}."
+        ) from error
     found = re.search(r"Renode\D{0,20}?(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
     if not found:
         raise ToolError(f"{renode}: it does not tell its version. Is this Renode? {INSTALL[0].upper()}{INSTALL[1:]}.")
     return tuple(int(part) for part in found.groups() if part is not None)
-
-
-def _check_version(board: Board, version: Sequence[int]) -> None:
-    models = (board.emulation.renode_cpu, board.emulation.renode_uart)
-    needs = max([OLDEST, *(OLDEST_FOR[model] for model in models if model in OLDEST_FOR)])
-    if tuple(version) < needs:
-        raise ToolError(
-            f"Renode {'.'.join(map(str, version))} is too old for board {board.name}: "
-            f"{'.'.join(map(str, needs))} is needed. {INSTALL[0].upper()}{INSTALL[1:]}."
-        )
 
 
 def _text(path: Path) -> str:

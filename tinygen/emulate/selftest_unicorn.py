@@ -53,6 +53,7 @@ class UnicornSelfTest:
         self.host = Semihosting(b"", self._memory, self.engine.mem_write)
         self._problem = ""
         self._fault: tuple[int, int] = (0, UNKNOWN)  # cause, address
+        self._trapped_pc: int | None = None
         self._dwt_ctrl = self._cycles = 0
         self._dwt_locked = firmware.board.target.unicorn_cpu == "CORTEX_M7"
         map_memories(self.core, firmware.board, self.image)
@@ -81,13 +82,16 @@ class UnicornSelfTest:
             try:
                 left_s = max(1e-6, deadline - time.monotonic())
                 self.engine.emu_start(start | int(self.core.arm), until, timeout=max(1, int(left_s * 1e6)))
+                problem, is_invalid = "", False
             except unicorn.UcError as error:
-                entry = self.image.symbols.get("tinygen_fault")
-                if not self._problem and entry is not None and not self.transcript.finished:
-                    self._take_exception(error)
-                    start = entry & ~1
-                    continue
-                self._problem = self._problem or str(error)
+                problem, is_invalid = str(error), error.errno == unicorn.UC_ERR_INSN_INVALID
+            entry = self.image.symbols.get("tinygen_fault")
+            is_fault = bool(problem) or self._trapped_pc is not None
+            if is_fault and not self._problem and entry is not None and not self.transcript.finished:
+                self._take_exception(is_invalid)
+                start = entry & ~1
+                continue
+            self._problem = self._problem or problem
             break
         halted = until == counter.NO_ADDRESS or self.core.read("pc") & ~1 == until
         if self._problem or not self.transcript.finished or not halted:
@@ -171,6 +175,9 @@ class UnicornSelfTest:
         pc = self.core.read("pc")
         if self.core.arm and self._memory(pc, 2) == BKPT_SEMIHOSTING:
             self._serve(pc + 2 | 1)
+        elif not self.core.arm and number in faults.RISCV_CAUSES:
+            self._fault, self._trapped_pc = (number, UNKNOWN), self.core.trapped_pc()
+            self.engine.emu_stop()
         else:
             self._stop(RuntimeError(f"exception {number} {faults.code_place(self.image, pc)}"))
 
@@ -191,13 +198,15 @@ class UnicornSelfTest:
         self._fault = (cause, address)
         return False
 
-    def _take_exception(self, error: Any) -> None:
+    def _take_exception(self, is_invalid: bool) -> None:
         """Unicorn ends where a core would enter the start-up's handler: calls what the handler calls."""
         cause, address = self._fault
-        if error.errno == unicorn_module().UC_ERR_INSN_INVALID or not cause:
+        if is_invalid or not cause:
             cause = ARM_USAGE_FAULT if self.core.arm else RISCV_ILLEGAL
         stack = self.image.symbols.get("_stack_top", self.firmware.board.ram.end)
-        arguments = (cause, self.core.read("pc"), address, UNKNOWN, self.core.read("sp"))
+        pc = self.core.read("pc") if self._trapped_pc is None else self._trapped_pc
+        arguments = (cause, pc, address, UNKNOWN, self.core.read("sp"))
+        self._trapped_pc = None
         for number, value in enumerate(arguments[:4]):
             self.core.write(f"a{number}", value)
         if self.core.arm:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tinygen.emulate.base import Inference, Job, Step
 from tinygen.errors import EmulatorError
 
-MAGIC = 0x314E4754
+MAGIC = 0x324E4754
 UNKNOWN = 0xFFFFFFFF
 
 RECORD_STEP = 1
@@ -61,7 +61,7 @@ def encode_input(job: Job) -> bytes:
     for index, inputs in enumerate(job.inputs):
         if tuple(map(len, inputs)) != sizes:
             raise ValueError(f"inference {index} has inputs of {tuple(map(len, inputs))} bytes, the first {sizes}")
-    words = (MAGIC, len(job.inputs), len(sizes), *sizes, len(job.output_bytes), *job.output_bytes)
+    words = (MAGIC, len(job.inputs), job.paint, len(sizes), *sizes, len(job.output_bytes), *job.output_bytes)
     return struct.pack(f"<{len(words)}I", *words) + b"".join(b"".join(inputs) for inputs in job.inputs)
 
 

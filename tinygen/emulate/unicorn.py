@@ -110,7 +110,7 @@ class _Session:
             self._serve(engine, pc, 2)
             return
         causes = {} if self.arm else faults.RISCV_CAUSES
-        self.trouble = _Trouble(access=causes.get(number, f"exception {number}"), pc=pc)
+        self.trouble = _Trouble(access=causes.get(number, f"exception {number}"), pc=self.core.trapped_pc())
         engine.emu_stop()
 
     def _serve(self, engine: Any, pc: int, width: int) -> None:

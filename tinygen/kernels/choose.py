@@ -22,7 +22,7 @@ class Optimize(Enum):
     speed      the fewest instructions
     flash      the fewest bytes of constants and code
     ram        the smallest arena, then the fewest instructions
-    balanced   the fewest instructions for at most 10 % more flash than the model's constants + 24 KB, and for an arena
+    balanced   the fewest instructions for at most 1.1 × (the model's constants + 24 KB of code), and for an arena
                that is worth its bytes (see tinygen/plan/arrange.py)
     """
 
@@ -54,9 +54,12 @@ def select(
 
 
 def flash_budget(graph: Graph) -> int:
-    """What `balanced` may spend on constants and kernels: 1.1 × the constants of the file + 24 KB − calls of layers."""
+    """What `balanced` may spend on constants and kernels: 1.1 × (constants of the file + 24 KB) − calls of layers.
+
+    `graph` is the model's own, before passes leave anything out.
+    """
     constants = {t.index: t.size_bytes for node in graph.nodes for t in node.inputs if t is not None and t.is_constant}
-    return sum(constants.values()) * 11 // 10 + CODE_BYTES - LAYER_BYTES * len(graph.nodes)
+    return (sum(constants.values()) + CODE_BYTES) * 11 // 10 - LAYER_BYTES * len(graph.nodes)
 
 
 def choose(rows: Sequence[Sequence[Row]], optimize: Optimize, budget_bytes: int) -> tuple[Row | None, ...]:

@@ -26,7 +26,7 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import conv2d_dsp, conv2d_winograd, dsp, rules
+from tinygen.ops import conv2d_costs, conv2d_dsp, conv2d_winograd, dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
 from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
@@ -165,7 +165,17 @@ class Conv2D(Op):
             switches=conv2d_dsp.switches,
             features=dsp.DSP,
             constraints=(one_group, conv2d_dsp.requantises),
-            cost=conv2d_dsp.cost,
+            cost=conv2d_costs.cost,
+        ),
+        Kernel(
+            "conv2d_s8__dsp_loop",
+            access=Access(Unit.PIXEL, input_rows),
+            params=conv2d_dsp.params,
+            scratch_bytes=conv2d_dsp.scratch_bytes,
+            switches=conv2d_dsp.loop_switches,
+            features=dsp.DSP,
+            constraints=(one_group, conv2d_dsp.requantises),
+            cost=conv2d_costs.loop_cost,
         ),
         Kernel(
             "conv2d_s8__dsp_winograd",

@@ -9,15 +9,24 @@ from functools import lru_cache
 
 import numpy as np
 
-from tinygen.ir import Activation, Cost, Int32, Int32Array, Node, Params, Reference
+from tinygen.ir import Activation, Int32, Int32Array, Node, Params, Reference
 from tinygen.ops import dsp, requantize
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.dsp import Channels, Int32s, Int64s
 from tinygen.ops.window import filter_windows
 
 PIXELS = 3
+SLACK = 3
+"""Bytes that may be read or written after a window."""
+
+MOST_STAGED = 512
+"""Bytes of rows with their border that scratch is spent on."""
+
 LONGEST_STRAIGHT = 16
 """Groups of 4 products that code computes one after the other, 68 bytes each; longer sums take a loop."""
+
+ANY_LENGTH = (0, LONGEST_STRAIGHT)
+"""For `straight_and_loop`: a loop whose first turn begins in the middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,84 +278,73 @@ def straight_and_loop(groups: int) -> tuple[int, int]:
     """Groups that stand before the loop, and in one turn of it; the latter 0 where there is none."""
     if groups <= LONGEST_STRAIGHT:
         return groups, 0
+    # the same code for windows of 3 x 3 whatever their channels, and for pixels of any
+    for loop in (12, 16):
+        if groups % loop == 0:
+            return loop, loop
+    # three instructions a turn; few copies of the code count a little
     choices = []
     for loop in range(LONGEST_STRAIGHT // 2, LONGEST_STRAIGHT + 1):
         first = (groups - 1) % loop + 1
-        turns = (groups - first) // loop
-        # three instructions a turn; few copies of the code count a little
-        choices.append((30 * turns + first + loop, first, loop))
+        choices.append((30 * ((groups - first) // loop) + first + loop, first, loop))
     return min(choices)[1:]
 
 
 def switches(node: Node, reference: Reference) -> Mapping[str, str]:
-    """The structure of the code; see the templates for what the words mean."""
+    """The structure of conv2d_s8__dsp; see the templates for what the words mean."""
+    return _switches(node, straight_and_loop(layer_of(node).patch.groups))
+
+
+def loop_switches(node: Node, reference: Reference) -> Mapping[str, str]:
+    """The structure of conv2d_s8__dsp_loop."""
+    return _switches(node, ANY_LENGTH)
+
+
+def _switches(node: Node, unroll: tuple[int, int]) -> dict[str, str]:
     layer = layer_of(node)
     _, taps_h, taps_w, _ = node.input(1).shape
     patch = layer.patch
-    first, loop = straight_and_loop(patch.groups)
-    window = taps_h * taps_w > 1
+    first, loop = unroll
+    whole_patch = "window" if taps_h * taps_w > 1 else "pixel"
+    by_words = f"r{patch.rest}" if whole_patch == "pixel" else f"{patch.words}r{patch.rest}"
     return {
-        "patch": "window" if window else "pixel",
-        "slice": f"{patch.words}r{patch.rest}" if window else f"{'word' if patch.words else 'byte'}r{patch.rest}",
-        "dilated": "dilated" if patch.slices > taps_h else "dense",
+        "patch": "staged" if is_staged(node) else whole_patch,
+        "slice": by_words if patch.rest else "words",
         "unroll": f"{first}n{loop}" if loop else f"{first}",
         "unpack": "shared" if layer.shared else "plain",
         "requantize": f"affine{layer.fit.shifts[0]}" if layer.fit else "twice",
         "clamp": clamp_kind(node),
-        "tail": f"tail{node.output.shape[2] % PIXELS}",
+        "taps": "dilated" if patch.slices > taps_h else "dense",
+        "tails": "tails" if node.output.shape[2] % PIXELS else "whole",
         "odd": "odd" if node.output.shape[3] % 2 else "even",
     }
 
 
+def staged_bytes(node: Node) -> int:
+    """As many rows of the input as one row of the output reads, with their border."""
+    down, across = filter_windows(node)
+    width = (across.output - 1) * across.stride + (across.taps - 1) * across.dilation + 1
+    return ((down.taps - 1) * down.dilation + 1) * (width * node.input(0).shape[3] + SLACK)
+
+
+def window_bytes(node: Node) -> int:
+    """What three pixels of a row read."""
+    down, across = filter_windows(node)
+    width = (PIXELS - 1) * across.stride + (across.taps - 1) * across.dilation + 1
+    return down.taps * width * node.input(0).shape[3]
+
+
+def is_staged(node: Node) -> bool:
+    """Whether the border is added to whole rows: where they are short."""
+    _, taps_h, taps_w, _ = node.input(1).shape
+    return taps_h * taps_w > 1 and staged_bytes(node) <= max(MOST_STAGED, window_bytes(node))
+
+
 def scratch_bytes(node: Node) -> int:
-    """What three pixels read, as 16-bit values, and where a window can leave the input, the bytes it covers."""
-    patch = Patch.of(node)
-    down, across = filter_windows(node)
-    pixels = min(PIXELS, node.output.shape[0] * node.output.shape[1] * node.output.shape[2])
-    span = (pixels - 1) * across.stride + (across.taps - 1) * across.dilation + 1
-    window = down.taps * span * node.input(0).shape[3] + patch.slack if down.taps * across.taps > 1 else 0
-    return 8 * pixels * patch.groups + window
-
-
-def cost(node: Node, reference: Reference) -> Cost:
-    """From the code's structure, checked against counts on a Cortex-M4: within 3 % on layers of more than one pixel."""
-    layer = layer_of(node)
-    batch, height, width, outputs = node.output.shape
-    window = node.input(1).shape[1] * node.input(1).shape[2] > 1
-    rows, columns = (batch * height, width) if window else (1, batch * height * width)
-    threes, rest = divmod(columns, PIXELS)
-    gather = _gather_instructions(node, layer.patch)
-    pairs = (outputs + 1) // 2
-    instructions = threes * (pairs * _tile_instructions(layer, PIXELS) + gather)
-    if rest:
-        instructions += pairs * _tile_instructions(layer, rest) + gather
-    first, loop = straight_and_loop(layer.patch.groups)
-    return Cost(
-        instructions=round(rows * instructions + 100),
-        constant_bytes=stream(node).nbytes,
-        code_bytes=(1100 if window else 700) + 68 * (first + loop) + (900 if width % PIXELS else 0),
-    )
-
-
-def _tile_instructions(layer: Layer, pixels: int) -> int:
-    """Of two outputs of one to three pixels."""
-    groups = layer.patch.groups
-    first, loop = straight_and_loop(groups)
-    turns = (groups - first) // loop if loop else 0
-    multiply = {1: 8, 2: 12, 3: 17}[pixels] + (0 if layer.shared else 2)
-    requantise = 7 if layer.fit else 14
-    return groups * multiply + 3 * turns + requantise * pixels + 6
-
-
-def _gather_instructions(node: Node, patch: Patch) -> float:
-    """To extend what three pixels read, and to call what multiplies it; less than three take about as long."""
-    _, taps_h, taps_w, channels = node.input(1).shape
+    """What three pixels read, as 16-bit values, and bytes with their border: rows, or a window of them."""
+    _, taps_h, taps_w, _ = node.input(1).shape
+    batch, height, width, _ = node.output.shape
+    expanded = 8 * PIXELS * Patch.of(node).groups
     if taps_h * taps_w == 1:
-        return 12 * patch.words + 9 * patch.rest + 33
-    inside = patch.slices * (10.5 * patch.words + 8 * patch.rest + 7) + 64
-    down, across = filter_windows(node)
-    _, height, width, _ = node.output.shape
-    # groups at the border, where the input is copied first
-    border = 1 - (1 - min(1, (across.before > 0) * PIXELS / width + PIXELS / width)) * (1 - min(1, 2 / height))
-    bytes_ = ((PIXELS - 1) * across.stride + taps_w) * channels
-    return inside + border * down.taps * (30 + 0.75 * bytes_)
+        return expanded * min(PIXELS, batch * height * width) // PIXELS
+    return expanded + SLACK + (staged_bytes(node) if is_staged(node) else window_bytes(node))

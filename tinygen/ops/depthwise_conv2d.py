@@ -120,6 +120,13 @@ def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, 
     return filter_windows(node)[1].input_range(begin, end, node.input(0).shape[2])
 
 
+IN_CHANNELS = Access(Unit.CHANNEL, input_rows)
+"""Some channels after the other, in each some rows after the other."""
+
+IN_PLANES = Access(Unit.CHANNEL, input_rows, reads_once=True)
+"""The kernels for 3 x 3 taps keep in their planes the rows that the next strip needs as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class DepthwiseConv2D(Op):
     padding: Padding = Padding.SAME
@@ -142,19 +149,13 @@ class DepthwiseConv2D(Op):
         accumulators_fit(3),
     )
     kernels = (
-        *(
-            depthwise_dsp.kernel_3x3(
-                f"depthwise_conv2d_s8__dsp_{tile}", planes, Access(Unit.CHANNEL, input_rows, reads_once=True)
-            )
-            for tile, planes in (
-                ("3x3", depthwise_dsp.WIDE_PLANES),
-                ("3x3lean", depthwise_dsp.LEAN_PLANES),
-                ("3x3thin", depthwise_dsp.THIN_PLANES),
-            )
-        ),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3l", depthwise_dsp.LARGE, IN_PLANES),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3", depthwise_dsp.SMALL, IN_PLANES),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3lean", depthwise_dsp.LEAN, IN_PLANES),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3thin", depthwise_dsp.THIN, IN_PLANES),
         Kernel(
             "depthwise_conv2d_s8__dsp",
-            access=Access(Unit.CHANNEL, input_rows),
+            access=IN_CHANNELS,
             params=depthwise_taps.params,
             scratch_bytes=depthwise_taps.scratch_bytes,
             switches=depthwise_taps.switches,

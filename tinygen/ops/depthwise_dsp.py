@@ -22,11 +22,20 @@ if TYPE_CHECKING:
 
 Int64s = npt.NDArray[np.int64]
 
-Planes = tuple[int, int]
-"""A channel's rows are taken in strips where its plane, or the planes of four channels, would be larger, in bytes."""
 
-WIDE_PLANES, LEAN_PLANES, THIN_PLANES = (1536, 2048), (384, 640), (0, 0)
-"""The last are those of one row."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that one plane, or the planes of four channels, may take: more rows are taken in strips."""
+
+    one_plane: int
+    four_planes: int
+
+
+THIN = Room(0, 0)
+LEAN = Room(384, 640)
+SMALL = Room(1536, 2048)
+LARGE = Room(3072, 6144)
+"""From a row at a time to all rows of most layers."""
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""
@@ -130,10 +139,10 @@ def params_3x3(node: Node, reference: Reference) -> Depthwise3x3Params:
     )
 
 
-def switches_3x3(node: Node, planes: Planes) -> Mapping[str, str]:
+def switches_3x3(node: Node, tiling: Tiling) -> Mapping[str, str]:
     """The shape, from which the distances between rows and pixels follow, and the form of the requantisation."""
     _, across = filter_windows(node)
-    form, tiling = requantisation(node, "negated"), tiling_3x3(node, planes)
+    form = requantisation(node, "negated")
     return {
         "stride": str(across.stride),
         "input_width": str(node.input(0).shape[2]),
@@ -167,14 +176,14 @@ class Tiling:
     strip_rows: int
 
 
-def tiling_3x3(node: Node, planes: Planes) -> Tiling:
+def tiling_3x3(node: Node, room: Room) -> Tiling:
     """The cheaper one of two.
 
     Four channels are gathered with fewer instructions each, but need four planes, hence shorter strips.
     """
     rows, kept, row_bytes = node.output.shape[1], kept_rows_3x3(node), row_bytes_3x3(node)
     tilings = []
-    for group, largest_bytes in zip((1, 4), planes, strict=True):
+    for group, largest_bytes in ((1, room.one_plane), (4, room.four_planes)):
         if group <= node.input(0).shape[3]:
             strips = -(-rows // max(1, largest_bytes // (group * row_bytes) - kept))
             tilings.append(Tiling(group, -(-rows // strips)))
@@ -186,10 +195,10 @@ def instructions_3x3(node: Node, tiling: Tiling) -> int:
     return node.output.shape[0] * _instructions(node, tiling, node.output.shape[1], node.input(0).shape[1])
 
 
-def call_instructions_3x3(node: Node, planes: Planes, rows: int) -> int:
+def call_instructions_3x3(node: Node, tiling: Tiling, rows: int) -> int:
     """Of some rows, which need others around them."""
     needed = (rows - 1) * filter_windows(node)[1].stride + 3
-    return _instructions(node, tiling_3x3(node, planes), rows, min(needed, node.input(0).shape[1]))
+    return _instructions(node, tiling, rows, min(needed, node.input(0).shape[1]))
 
 
 def _instructions(node: Node, tiling: Tiling, rows: int, height: int) -> int:
@@ -205,9 +214,9 @@ def _instructions(node: Node, tiling: Tiling, rows: int, height: int) -> int:
     strips = -(-rows // tiling.strip_rows)
     strip_rows = min(rows, tiling.strip_rows)
     turns = 5 * -(-strip_rows // 4)
-    of_strip = 20 + columns // 2 * (before_steps + turns + strip_rows * step)
+    of_strip = 36 + columns // 2 * (before_steps + turns + strip_rows * step)
     if columns % 2:
-        of_strip += 20 + before_alone + turns + strip_rows * step_alone
+        of_strip += 36 + before_alone + turns + strip_rows * step_alone
     of_row = 2 * width + 16
     if tiling.group == 4:
         fours, left = divmod(width, 2 if twice else 4)
@@ -217,34 +226,36 @@ def _instructions(node: Node, tiling: Tiling, rows: int, height: int) -> int:
     return int(-(-channels // tiling.group) * of_group + outputs * strips * of_strip)
 
 
-def scratch_bytes_3x3(node: Node, planes: Planes) -> int:
+def scratch_bytes_3x3(node: Node, tiling: Tiling) -> int:
     """The planes of the channels that are gathered at a time, or of a strip of their rows."""
-    tiling = tiling_3x3(node, planes)
     return tiling.group * (tiling.strip_rows + kept_rows_3x3(node)) * row_bytes_3x3(node)
 
 
 def stream_3x3(node: Node) -> dsp.Int32s:
-    """For each output channel five words of weights in halves, the start value, and what requantisation needs.
+    """For each output channel three words of weights, the start value, and what requantisation needs.
 
-    Stride 1: the left and right weight of each row, the middle ones of rows 0 and 1, that of row 2.
-    Stride 2: rows 0 and 1 of each column, then row 2: columns 0 and 1, column 2.
+    SXTB16 makes the pairs of them that are multiplied: of bytes 0 and 2, and of bytes 1 and 3. Stride 1: the left and
+    right weight of each row, the middle ones of rows 0 and 1. Stride 2: rows 0 and 1 of each column, then columns 0 and
+    1 of row 2. The weight that is left over is byte 0 of the third word; its upper half is what all are multiplied by.
     """
     channels, form = dsp.channels_of(node), requantisation(node, "negated")
-    taps = (channels.weights[:, :9] * form.factors[:, None]).reshape(-1, 3, 3)
-    starts = channels.starts * form.factors + form.offsets
-    w = taps.transpose(1, 2, 0)
+    w = channels.weights[:, :9].reshape(-1, 3, 3).transpose(1, 2, 0) & 0xFF
     if filter_windows(node)[1].stride == 1:
-        halves = [(w[0, 0], w[0, 2]), (w[1, 0], w[1, 2]), (w[2, 0], w[2, 2]), (w[0, 1], w[1, 1]), (w[2, 1], 0)]
+        pairs, single = [(w[row, 0], w[row, 2]) for row in range(3)] + [(w[0, 1], w[1, 1])], w[2, 1]
     else:
-        halves = [(w[0, 0], w[1, 0]), (w[0, 1], w[1, 1]), (w[0, 2], w[1, 2]), (w[2, 0], w[2, 1]), (w[2, 2], 0)]
-    words = [(low & 0xFFFF) | (high << 16) for low, high in halves]
-    return dsp.joined([np.column_stack([*words, starts, form.words]).reshape(-1)])
+        pairs, single = [(w[0, column], w[1, column]) for column in range(3)] + [(w[2, 0], w[2, 1])], w[2, 2]
+    words = [
+        even[0] | odd[0] << 8 | even[1] << 16 | odd[1] << 24 for even, odd in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+    starts = channels.starts * form.factors + form.offsets
+    return dsp.joined([np.column_stack([*words, single | form.factors << 16, starts, form.words]).reshape(-1)])
 
 
 def three_by_three(node: Node) -> str | None:
-    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways."""
+    """The filter must be 3 x 3 without dilation, with stride 1 or 2 both ways, and begin at most one pixel outside."""
     down, across = filter_windows(node)
     fits = down.taps == across.taps == 3 and down.dilation == across.dilation == 1
+    fits = fits and max(down.before, across.before) <= 1
     if fits and down.stride == across.stride <= 2:
         return None
     return f"{down} and {across}"
@@ -257,24 +268,31 @@ def offsets_fit_3x3(node: Node) -> str | None:
     return None if fits else f"rows of {row_bytes} bytes in the plane, {channels} channels"
 
 
-def cost_3x3(node: Node, planes: Planes) -> Cost:
-    """Instructions of the chosen tiling."""
-    tiling, columns = tiling_3x3(node, planes), node.output.shape[2]
+def cost_3x3(node: Node, tiling: Tiling) -> Cost:
+    """Constants are the stream, code is counted."""
+    columns = node.output.shape[2]
     code = 1000 + (450 if columns % 2 else 0) + (8 * min(node.input(0).shape[2], 12) if tiling.group == 1 else 400)
-    constants = 4 * node.output.shape[3] * (6 + requantisation(node, "negated").words.shape[1])
+    constants = 4 * node.output.shape[3] * (4 + requantisation(node, "negated").words.shape[1])
     return Cost(instructions_3x3(node, tiling), constants, code)
 
 
-def kernel_3x3(name: str, planes: Planes, access: Access) -> Kernel:
-    """The kernel with a certain size of its planes: small ones take a few more instructions."""
+def room_pays(node: Node) -> str | None:
+    """Longer strips than those of small planes must take fewer instructions."""
+    small, large = (instructions_3x3(node, tiling_3x3(node, room)) for room in (SMALL, LARGE))
+    return None if large < small else f"{large} instructions in place of {small}"
+
+
+def kernel_3x3(name: str, room: Room, access: Access) -> Kernel:
+    """The row of the kernel that has so much room for planes."""
+    rules = (three_by_three, offsets_fit_3x3, requantises)
     return Kernel(
         name,
         access=access,
         params=params_3x3,
-        scratch_bytes=lambda node: scratch_bytes_3x3(node, planes),
-        switches=lambda node, reference: switches_3x3(node, planes),
+        scratch_bytes=lambda node: scratch_bytes_3x3(node, tiling_3x3(node, room)),
+        switches=lambda node, reference: switches_3x3(node, tiling_3x3(node, room)),
         features=dsp.DSP,
-        constraints=(three_by_three, offsets_fit_3x3, requantises),
-        cost=lambda node, reference: cost_3x3(node, planes),
-        call_cost=lambda node, rows: call_instructions_3x3(node, planes, rows),
+        constraints=(*rules, room_pays) if room is LARGE else rules,
+        cost=lambda node, reference: cost_3x3(node, tiling_3x3(node, room)),
+        call_cost=lambda node, rows: call_instructions_3x3(node, tiling_3x3(node, room), rows),
     )

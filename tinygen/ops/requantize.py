@@ -20,8 +20,9 @@ import numpy.typing as npt
 Int64s = npt.NDArray[np.int64]
 
 LARGEST_MULTIPLIER = 2**31 - 1
-SHIFTS = (13, 10, 7, 4, 1)
-"""Few of them, so that layers share code: what a shift of one or two less loses in precision is not missed."""
+SHIFTS = (4, 7, 10, 13, 1)
+"""In the order in which they are tried. Nearly every layer has a fit with the first, and so can share code with others;
+a larger shift leaves the multipliers more bits."""
 
 MULTIPLIERS_TRIED = (0, 1, -1, 2, -2, 3, -3, 4, -4)
 OFFSETS_TRIED = (1 << 10, 1 << 16)

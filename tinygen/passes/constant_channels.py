@@ -66,7 +66,7 @@ def _reduction(tensor: Tensor, kept: Bools, interval: Interval) -> Reduction:
 def _kept(graph: Graph, followed: Sequence[Tensor], intervals: Mapping[int, Interval]) -> Kept | None:
     """The channels to compute, or None where they are not found soon enough."""
     kept = {t.index: np.zeros(t.shape[-1], np.bool_) for t in followed}
-    found = [relations(node, intervals) for node in graph.nodes]
+    found = [_followed(relations(node, intervals), kept) for node in graph.nodes]
     for tensor in (*graph.inputs, *graph.outputs, *graph.variables):
         _keep_all(tensor, kept)
     for node, known in zip(graph.nodes, found, strict=True):
@@ -81,6 +81,14 @@ def _kept(graph: Graph, followed: Sequence[Tensor], intervals: Mapping[int, Inte
         ):
             return kept
     return None
+
+
+def _followed(known: Sequence[Relation] | None, kept: Kept) -> Sequence[Relation] | None:
+    """The relations of a node, or None where one is to a tensor whose channels are not followed, such as a constant."""
+    if known is None:
+        return None
+    ends = [(r.input, r.output) if isinstance(r, Need) else (r.first, r.second) for r in known]
+    return known if all(tensor.index in kept for pair in ends for tensor in pair) else None
 
 
 def _touched(node: Node) -> list[Tensor]:

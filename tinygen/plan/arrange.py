@@ -67,9 +67,11 @@ class _Look:
         return instructions([row for row in self.choice if row])
 
 
-def arrange(graph: Graph, rows: Rows, optimize: Optimize) -> tuple[Schedule, Plan]:
-    """Choose a row for every layer of a graph and its steps, and place its tensors. Deterministic."""
-    budget = flash_budget(graph)
+def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[Schedule, Plan]:
+    """Choose a row for every layer of a graph and its steps, and place its tensors. Deterministic.
+
+    `budget` is what `balanced` may spend on constants and kernels, in bytes of flash; see `flash_budget`.
+    """
     whole = _Look(_whole(graph), choose(rows, optimize, budget))
     if max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES:
         return schedule_of(whole.choice), place_coarsely(graph, schedule_of(whole.choice))
@@ -97,7 +99,7 @@ def plan(graph: Graph, schedule: Schedule, optimize: Optimize = Optimize.BALANCE
         () if kernel is None else (row_of(kernel, node, Reference.LITERT),)
         for kernel, node in zip(kernels, graph.nodes, strict=True)
     )
-    return arrange(graph, rows, optimize)[1]
+    return arrange(graph, rows, optimize, flash_budget(graph))[1]
 
 
 def _whole(graph: Graph) -> tuple[Group, ...]:

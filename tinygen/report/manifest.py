@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import PurePosixPath
 
-from tinygen.boards import Board
+from tinygen.boards import Board, MemoryKind
 from tinygen.compile import Compiled
 from tinygen.emulate import SelfTest
 from tinygen.export import Bundle, ProjectKind
 from tinygen.export.folder import SHA256, Content, checksums_of
-from tinygen.fit import fit_problem
 from tinygen.ir import Constraint, Op, Tensor
+from tinygen.ledger import ledger
 from tinygen.program import Layer, Program
 from tinygen.report.changes import Json, changes_json
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
+from tinygen.validate.arena import ArenaProof
 from tinygen.validate.compare import Difference
 from tinygen.validate.run import Comparison
 from tinygen.version import VERSION
@@ -37,6 +39,8 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "tinygen": VERSION,
         "arena_bytes": program.plan.arena_bytes,
         "lower_bound_bytes": program.plan.lower_bound_bytes,
+        "ledger": ledger_json(program, size),
+        "placement": placement_json(compiled),
         "weights_bytes": program.weights_bytes,
         "code_bytes": size.code_bytes if size else None,
         "flash_bytes": size.code_bytes + size.weights_bytes if size else None,
@@ -50,14 +54,44 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
     }
 
 
+def ledger_json(program: Program, size: CodeSize | None) -> Json:
+    """Every byte of RAM and flash; state, activations, scratch and unused add up to the arena.
+
+    Code and stack, the worst case by the compiler's report, are null without a compiler.
+    """
+    book = ledger(program)
+    return {
+        "arena_bytes": book.arena_bytes,
+        "state_bytes": book.state_bytes,
+        "activation_bytes": book.activation_bytes,
+        "scratch_bytes": book.scratch_bytes,
+        "unused_bytes": book.unused_bytes,
+        "stack_bytes": size.stack_bytes if size else None,
+        "constant_bytes": book.constant_bytes,
+        "code_bytes": size.code_bytes if size else None,
+    }
+
+
+def placement_json(compiled: Compiled) -> Json:
+    """The memories of arena and constants, by their names in the board's description."""
+    place, board = compiled.placement, compiled.board
+    return {
+        "arena_memory": (place.arena or board.ram).name,
+        "weights_memory": (board.window(MemoryKind.CONSTANTS) or board.flash).name,
+        "fast_weights_memory": place.weights.name if place.weights else None,
+        "fast_weights_bytes": place.constant_bytes,
+        "fast_weights": sorted(place.constants),
+    }
+
+
 def kernels_named(compiled: Compiled) -> dict[str, str]:
     """What `--kernel` said, by layer."""
     return {str(layer): name for layer, name in sorted(compiled.options.kernels.items())}
 
 
-def inspect_json(compiled: Compiled) -> Json:
-    """What `inspect --board --json` prints: the manifest that a build would have, and whether the model fits."""
-    problem, board = fit_problem(compiled), compiled.board
+def inspect_json(compiled: Compiled, problem: str | None) -> Json:
+    """What `inspect --board --json` prints: the manifest that a build would have, and why it does not fit, or null."""
+    board = compiled.board
     return {
         **build_manifest(compiled, None),
         "fits": problem is None,
@@ -143,8 +177,21 @@ def comparison_json(comparison: Comparison) -> Json:
         "instructions_max": comparison.instructions_max,
         "arena_bytes": compiled.program.plan.arena_bytes,
         "stack_bytes": comparison.stack_bytes,
+        "stack_bound_bytes": comparison.stack_bound_bytes,
+        "arena_proof": arena_json(comparison.arena) if comparison.arena else None,
         "notes": [*compiled.model.notes, *comparison.notes],
         "equal": comparison.equal,
+    }
+
+
+def arena_json(proof: ArenaProof) -> Json:
+    """What two runs in differently painted arenas came to; the first difference, or null."""
+    return {
+        "paints": list(proof.paints),
+        "guard_bytes": proof.guard_bytes,
+        "bytes_compared": proof.bytes_compared,
+        "independent_of_arena": proof.holds,
+        "first_difference": None if proof.difference is None else asdict(proof.difference),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,7 +11,7 @@ from rich.text import Text
 from tinygen.ir import Tensor
 from tinygen.report.changes import changes_json, changes_rows
 from tinygen.report.manifest import kernels_named, layer_json
-from tinygen.report.tables import facts, kilobytes, plain_table
+from tinygen.report.tables import facts, plain_table, stack_text
 from tinygen.validate.profile import LayerCost, Profile
 from tinygen.version import VERSION
 
@@ -43,6 +44,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
         "weights_bytes": size.weights_bytes,
         "code_bytes": size.code_bytes,
         "stack_bytes": profile.stack_bytes,
+        "stack_bound_bytes": size.stack_bytes,
         "layers": [
             {
                 **layer_json(program, layer),
@@ -60,8 +62,8 @@ def profile_json(profile: Profile) -> dict[str, Any]:
     }
 
 
-def profile_summary(profile: Profile) -> RenderableType:
-    """What `profile` prints: a line a layer, then the totals."""
+def profile_summary(profile: Profile, choice: Sequence[tuple[str, str]] = ()) -> RenderableType:
+    """What `profile` prints: a line a layer, then the totals; `choice` says why another --optimize was taken."""
     compiled, program, size = profile.compiled, profile.compiled.program, profile.size
     estimated = profile.cycles_estimate is not None
     numbers = ("layer", "MACs", "instructions", "per MAC", "share", "cycles, est.")
@@ -87,6 +89,7 @@ def profile_summary(profile: Profile) -> RenderableType:
     rows = [
         ("model", f"{program.graph.name}: {len(program.layers)} layers, {program.graph.macs:,} MACs"),
         ("board", f"{compiled.board.name} in {profile.emulator}, built by {profile.toolchain}"),
+        *choice,
         ("instructions", _count(profile.instructions) + (f", {per_mac:.2f} a MAC" if per_mac is not None else "")),
         *changes_rows(program.graph),
         *([("cycles", f"{_count(profile.cycles_estimate)}, {CYCLE_MODEL}")] if estimated else []),
@@ -95,7 +98,7 @@ def profile_summary(profile: Profile) -> RenderableType:
             "flash",
             f"{size.weights_bytes + size.code_bytes:,} bytes: weights {size.weights_bytes:,}, code {size.code_bytes:,}",
         ),
-        ("stack", kilobytes(profile.stack_bytes)),
+        ("stack", stack_text(profile.stack_bytes, size.stack_bytes)),
         *(("note", note) for note in (*compiled.model.notes, *profile.notes)),
     ]
     return Group(table, Text(""), facts(rows))

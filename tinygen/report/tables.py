@@ -13,11 +13,13 @@ from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.export import Bundle
 from tinygen.ir import Graph, Kernel, Op, Tensor
+from tinygen.ledger import ledger
 from tinygen.program import Program
 from tinygen.report.changes import changes_rows, producers
 from tinygen.report.manifest import rule_sentence
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
+from tinygen.validate.arena import PaintDifference
 from tinygen.validate.run import Comparison
 
 
@@ -44,17 +46,22 @@ def kilobytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes:,} bytes"
 
 
-def build_summary(bundle: Bundle, sizes: Sequence[CodeSize | None], folder: str, export: str) -> RenderableType:
-    """What `build` prints when it is done; what to type next comes behind it."""
+def build_summary(
+    bundle: Bundle,
+    sizes: Sequence[CodeSize | None],
+    folder: str,
+    export: str,
+    choice: Sequence[tuple[str, str]] = (),
+) -> RenderableType:
+    """What `build` prints when it is done; what to type next comes behind it.
+
+    `choice` says why another --optimize was taken.
+    """
     board = bundle.board
-    rows = [("board", f"{board.name} ({board.title}), {board.target.name}")]
+    rows = [("board", f"{board.name} ({board.title}), {board.target.name}"), *choice]
     for model, size in zip(bundle.models, sizes, strict=True):
         rows += _model_rows(model, size)
-    ram = bundle.arena_bytes + board.stack_bytes
-    arenas = "arena" if len(bundle.models) == 1 else "shared arena" if bundle.shared_arena else "arenas"
-    rows.append(
-        ("RAM", f"{_share(ram, board.ram_bytes)}: {arenas} {bundle.arena_bytes:,}, stack {board.stack_bytes:,}")
-    )
+    rows += _ram_rows(bundle)
     known = [size for size in sizes if size is not None]
     flash = sum(size.code_bytes + size.weights_bytes for size in known)
     if len(known) == len(sizes):
@@ -66,25 +73,61 @@ def build_summary(bundle: Bundle, sizes: Sequence[CodeSize | None], folder: str,
     return facts(rows)
 
 
+def _ram_rows(bundle: Bundle) -> list[tuple[str, str]]:
+    """A line a memory that holds anything at run time."""
+    board, place = bundle.board, bundle.models[0].placement
+    arenas = "arena" if len(bundle.models) == 1 else "shared arena" if bundle.shared_arena else "arenas"
+    used: dict[str, list[tuple[str, int]]] = {board.ram.name: []}
+    used.setdefault((place.arena or board.ram).name, []).append((arenas, bundle.arena_bytes))
+    used[board.ram.name].append(("stack", board.stack_bytes))
+    if place.weights:
+        used.setdefault(place.weights.name, []).append(("constants", place.constant_bytes))
+    sizes = {memory.name: memory.size_bytes for memory in board.memories}
+    rows = [
+        (
+            "RAM" if name == board.ram.name else name,
+            f"{_share(sum(count for _, count in parts), sizes[name])}: "
+            + ", ".join(f"{what} {count:,}" for what, count in parts),
+        )
+        for name, parts in used.items()
+    ]
+    sections = [section for section in (place.arena_section, place.weights_section) if section]
+    if sections:
+        rows.append(("linker", f"your linker script decides what {' and '.join(sections)} mean: docs/memories.md"))
+    return rows
+
+
 def _model_rows(model: Compiled, size: CodeSize | None) -> list[tuple[str, str]]:
     plan = model.program.plan
     code = kilobytes(size.code_bytes) if size else "unknown: no compiler found, or no pyelftools; see `tinygen doctor`"
     return [
         ("model", _headline(model.program)),
-        ("arena", f"{plan.arena_bytes:,} bytes (lower bound {plan.lower_bound_bytes:,})"),
+        ("arena", f"{plan.arena_bytes:,} bytes (lower bound {plan.lower_bound_bytes:,}): {_arena_text(model.program)}"),
         *changes_rows(model.program.graph),
         ("weights", kilobytes(model.program.weights_bytes)),
         ("code", code),
-        ("stack", kilobytes(size.stack_bytes if size else None)),
+        ("stack", f"{size.stack_bytes:,} bytes at most" if size and size.stack_bytes is not None else "-"),
     ]
+
+
+def _arena_text(program: Program) -> str:
+    """What the arena's bytes are for, as far as there are any."""
+    book = ledger(program)
+    parts = {
+        "activations": book.activation_bytes,
+        "scratch": book.scratch_bytes,
+        "state": book.state_bytes,
+        "unused": book.unused_bytes,
+    }
+    return ", ".join(f"{what} {count:,}" for what, count in parts.items() if count) or "empty"
 
 
 def _share(used: int, all_bytes: int) -> str:
     return f"{used:,} of {all_bytes:,} bytes, {100 * used / all_bytes:.0f} %"
 
 
-def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
-    """What `validate` prints when it is done; `command` reproduces it."""
+def comparison_summary(comparison: Comparison, command: str, choice: Sequence[tuple[str, str]] = ()) -> RenderableType:
+    """What `validate` prints when it is done; `command` repeats it, `choice` says why another --optimize was taken."""
     totals, compiled = comparison.totals, comparison.compiled
     low, high = comparison.instructions_min, comparison.instructions_max
     count = "not counted by this emulator" if low is None else f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -92,17 +135,20 @@ def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
         ("model", _headline(compiled.program)),
         ("board", f"{compiled.board.name} in {comparison.emulator}, built by {comparison.toolchain}"),
         ("reference", compiled.options.reference.value),
+        *choice,
         (
             "compared",
             f"{totals.tensors_compared} tensors on {len(comparison.inputs)} inputs, {totals.values_compared:,} values",
         ),
         *changes_rows(compiled.program.graph),
         ("instructions", count),
-        ("arena", kilobytes(compiled.program.plan.arena_bytes)),
-        ("stack", kilobytes(comparison.stack_bytes)),
+        ("arena", _proved_arena(comparison)),
+        ("stack", stack_text(comparison.stack_bytes, comparison.stack_bound_bytes)),
         *(("note", note) for note in (*compiled.model.notes, *comparison.notes)),
     ]
     difference = comparison.first_difference
+    if difference is None and comparison.arena and comparison.arena.difference:
+        return Group(facts(rows), *_paint_verdict(comparison.arena.difference), Text(f"reproduce: {command}"))
     if difference is None:
         verdict = Text("equal: every value of every layer is the reference's", style="bold green")
         return Group(facts(rows), verdict)
@@ -115,6 +161,30 @@ def comparison_summary(comparison: Comparison, command: str) -> RenderableType:
         f"{difference.tensor!r}, element [{where}]: reference {difference.expected!r}, firmware {difference.found!r}"
     )
     return Group(facts(rows), verdict, first, Text(f"reproduce: {command}"))
+
+
+def _proved_arena(comparison: Comparison) -> str:
+    """The arena's bytes, and what running it between guards and in two paints came to."""
+    text = kilobytes(comparison.compiled.program.plan.arena_bytes)
+    if comparison.arena is None or not comparison.arena.holds:
+        return text
+    return f"{text}; nothing is written beside it, nothing depends on what it held before"
+
+
+def _paint_verdict(difference: PaintDifference) -> tuple[Text, Text]:
+    """What is wrong where equal inputs gave different results."""
+    return (
+        Text("different: a result depends on what the arena held before the inference", style="bold red"),
+        Text(
+            f"first: inference {difference.inference}, layer {difference.layer} ({difference.op}), tensor "
+            f"{difference.tensor!r}, row {difference.row}"
+        ),
+    )
+
+
+def stack_text(measured_bytes: int | None, bound_bytes: int | None) -> str:
+    """What one inference used of its stack, and the most it may use by the compiler's report."""
+    return kilobytes(measured_bytes) + ("" if bound_bytes is None else f", at most {bound_bytes:,}")
 
 
 def _headline(program: Program) -> str:
@@ -134,13 +204,14 @@ def model_summary(model: ModelFile) -> RenderableType:
     return facts(rows)
 
 
-def fit_summary(compiled: Compiled) -> RenderableType:
-    """That it fits, and what remains."""
+def fit_summary(compiled: Compiled, choice: Sequence[tuple[str, str]] = ()) -> RenderableType:
+    """That it fits, and what remains; `choice` says why another --optimize was taken."""
     board, program = compiled.board, compiled.program
     ram = program.plan.arena_bytes + board.stack_bytes
     rows = [
         ("RAM", f"arena and stack take {ram:,} of {board.ram_bytes:,} bytes of {board.name}"),
         ("flash", f"weights take {program.weights_bytes:,} of {board.flash_bytes:,} bytes"),
+        *choice,
     ]
     return facts(rows)
 

@@ -11,11 +11,22 @@ from tinygen.boards import Board
 from tinygen.errors import DoesNotFitError, ToolError
 from tinygen.resources import resource_path
 from tinygen.targets import Architecture, Family
+from tinygen.toolchain.elf import elf_reader_version
 from tinygen.toolchain.find import Toolchain, find_host_compilers, find_toolchain
 from tinygen.toolchain.linker import linker_script, region
-from tinygen.toolchain.options import GLUE, KERNELS, STRICT, Build, compile_options, generated_options, link_options
+from tinygen.toolchain.options import (
+    GLUE,
+    KERNELS,
+    STRICT,
+    Build,
+    compile_options,
+    generated_options,
+    link_options,
+    stack_options,
+)
 from tinygen.toolchain.platforms import ENTRY, Platform, board_platform, start_sources
 from tinygen.toolchain.run import call, call_all
+from tinygen.toolchain.stack import stack_bound
 
 VALIDATE = "-DTINYGEN_VALIDATE"
 
@@ -31,6 +42,7 @@ class Firmware:
     name: str
     platform: Platform
     sanitizers: tuple[str, ...] = ()
+    stack_bound_bytes: int | None = None  # of one inference, by the compiler's report; of release builds
 
 
 _STREAMS: dict[Architecture, tuple[str, ...]] = {
@@ -68,7 +80,9 @@ def build_firmware(
         define=(VALIDATE,) if build is Build.VALIDATION else (),
     )
     elf = link(objects, board, directory, toolchain, platform)
-    return Firmware(elf, board, build, toolchain.name, name, platform)
+    known = build is Build.RELEASE and elf_reader_version() is not None
+    bound = stack_bound(directory, name, toolchain) if known else None
+    return Firmware(elf, board, build, toolchain.name, name, platform, stack_bound_bytes=bound)
 
 
 def link(
@@ -99,11 +113,18 @@ def write_sources(
         (directory / file_name).write_text(text, encoding="utf-8", newline="\n")
 
 
+def arena_section(name: str) -> tuple[str, ...]:
+    """Where the arena lies, as lines of C: what the model's header says, if it says anything."""
+    macro = f"{name.upper()}_ARENA_SECTION"
+    return (f"#ifndef {macro}", f"#define {macro}", "#endif", f"#define TINYGEN_ARENA_SECTION {macro}")
+
+
 def _write_model_header(files: Mapping[str, str], name: str, directory: Path) -> None:
     """The one file through which the generic self-test knows its model."""
     lines = [
         f'#include "{name}.h"',
         f"#define TINYGEN_ARENA_BYTES {name.upper()}_ARENA_BYTES",
+        *arena_section(name),
         f"#define TINYGEN_RUN {name}_run",
         f"#define TINYGEN_INPUT {name}_input",
         f"#define TINYGEN_OUTPUT {name}_output",
@@ -132,7 +153,8 @@ def compile_objects(
     includes = ("-I", ".", "-I", str(firmware), "-idirafter", str(firmware / "include"))
     commands, objects = [], []
     for stem in generated:
-        commands.append((*base, *generated_options(toolchain), *define, *includes, f"{stem}.c", "-o", f"{stem}.o"))
+        level = (*generated_options(toolchain), *stack_options(toolchain))
+        commands.append((*base, *level, *define, *includes, f"{stem}.c", "-o", f"{stem}.o"))
         objects.append(f"{stem}.o")
     for source in sources:
         target = f"tinygen_{Path(source).stem}.o"

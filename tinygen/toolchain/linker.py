@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinygen.boards import Board, Memory, MemoryKind
 from tinygen.targets import Architecture
@@ -30,11 +30,12 @@ class Layout:
     vectors: Memory
     reset: Memory
     ram: Memory
+    extra: tuple[Memory, ...] = ()  # where only what asks for them by name lies
 
     @property
     def memories(self) -> tuple[Memory, ...]:
         """Each once."""
-        parts = (self.code, self.constants, self.vectors, self.reset, self.ram)
+        parts = (self.code, self.constants, self.vectors, self.reset, self.ram, *self.extra)
         return tuple({memory.name: memory for memory in parts}.values())
 
 
@@ -48,7 +49,9 @@ def layout(board: Board, platform: Platform) -> Layout:
     vectors = board.window(MemoryKind.INSTRUCTION_RAM) if board.target.architecture is Architecture.XTENSA else None
     chip = Layout(board.flash, constants, vectors or board.flash, vectors or board.flash, board.ram)
     if platform not in WINDOWED_SIMS:
-        return chip
+        kinds = (MemoryKind.RAM, MemoryKind.FLASH)
+        others = (m for m in board.memories if m.kind in kinds and m not in (board.ram, board.flash))
+        return replace(chip, extra=tuple(others))
     page = WINDOWED_SIM_PAGE_BYTES
     ram, vectors, code, constants = (
         Memory(memory.name, memory.kind, number * page, min(memory.size_bytes, page))
@@ -72,6 +75,7 @@ def linker_script(board: Board, platform: Platform = Platform.BOARD) -> str:
     ]
     newline = "\n"
     # Literals lie with the code of their own file, ahead of it, because l32r reaches back 256 KB.
+    # .bss is loaded where it lies: behind .data's copy, a loader that clears it would clear flash or what follows it.
     return f"""MEMORY
 {{
 {newline.join(lines)}
@@ -90,14 +94,46 @@ SECTIONS
   .vectors : {{ KEEP(*(.vectors)) }} > {region(parts.vectors)}
   .text : {{ . = ALIGN(4); _code_start = .; *(.literal .literal.* .text .text.*) . = ALIGN(4);
     _code_end = .; }} > {region(code)}
-  .rodata : {{ . = ALIGN(16); *(.rodata .rodata.*) *(.srodata .srodata.*) . = ALIGN(4); }}
+{"".join(_extra_sections(memory, constants) for memory in parts.extra)}\
+  .rodata : {{ . = ALIGN(16); *(.rodata .rodata.*) *(.srodata .srodata.*) . = ALIGN(4);
+    _contents_start = .;{"".join(_contents(memory) for memory in parts.extra)} _contents_end = .;
+    _memories_start = .;{"".join(_bounds(memory) for memory in parts.extra)} _memories_end = .; }}
     > {region(constants)}
   .stack (NOLOAD) : {{ . = . + 0x{board.stack_bytes:x}; }} > {region(ram)}
   .data : {{ . = ALIGN(16); _data_start = .; *(.data .data.*) *(.sdata .sdata.*) . = ALIGN(4); _data_end = .; }}
     > {region(ram)} AT> {region(constants)}
   _data_load = LOADADDR(.data);
-  .bss (NOLOAD) : {{ . = ALIGN(16); _bss_start = .; *(.bss .bss.*) *(.sbss .sbss.*) *(COMMON) . = ALIGN(4);
-    _bss_end = .; }} > {region(ram)}
+  .bss (NOLOAD) : AT(ADDR(.bss)) {{ . = ALIGN(16); _bss_start = .; *(.bss .bss.*) *(.sbss .sbss.*) *(COMMON)
+    . = ALIGN(4); _bss_end = .; }} > {region(ram)}
   /DISCARD/ : {{ *(.comment) *(.ARM.exidx*) *(.ARM.attributes) *(.note*) *(.eh_frame*) }}
 }}
 """
+
+
+def _extra_sections(memory: Memory, constants: Memory) -> str:
+    """The sections of a memory that only takes what asks for it: see `tinygen.placement`, which names them."""
+    name, where = memory.name, region(memory)
+    if memory.kind is MemoryKind.FLASH:
+        return f"  .rodata_{name} : {{ . = ALIGN(16); *(.rodata.tinygen.{name}) . = ALIGN(4); }} > {where}\n"
+    return (
+        f"  .data_{name} : {{ . = ALIGN(16); *(.data.tinygen.{name}) . = ALIGN(4); }} > {where}"
+        f" AT> {region(constants)}\n"
+        f"  .bss_{name} (NOLOAD) : AT(ADDR(.bss_{name})) {{ . = ALIGN(16); *(.bss.tinygen.{name}) . = ALIGN(4); }}"
+        f" > {where}\n"
+    )
+
+
+def _contents(memory: Memory) -> str:
+    """Rows of the table that firmware/memories.c fills a memory by: from, to, bytes."""
+    if memory.kind is MemoryKind.FLASH:
+        return ""
+    data, bss = f".data_{memory.name}", f".bss_{memory.name}"
+    return (
+        f" LONG(LOADADDR({data})) LONG(ADDR({data})) LONG(SIZEOF({data})) LONG(0) LONG(ADDR({bss})) LONG(SIZEOF({bss}))"
+    )
+
+
+def _bounds(memory: Memory) -> str:
+    """A row of the table that firmware/protect.c leaves a memory open by: start, end, whether it can be written."""
+    writable = int(memory.kind is MemoryKind.RAM)
+    return f" LONG(0x{memory.origin:08x}) LONG(0x{memory.end:08x}) LONG({writable})"

@@ -51,6 +51,14 @@ def generated_options(toolchain: Toolchain) -> tuple[str, ...]:
     return (*KERNELS, *rolled, "-fbuiltin", *STRICT)
 
 
+def stack_options(toolchain: Toolchain) -> tuple[str, ...]:
+    """What has the compiler tell the frames of generated functions, which changes no code.
+
+    GCC writes them to a file; clang puts them into the object, where zig's cache cannot lose them.
+    """
+    return ("-fstack-size-section",) if toolchain.family is Family.ZIG else ("-fstack-usage",)
+
+
 def link_options(target: Target, toolchain: Toolchain, script: str, entry: str) -> tuple[str, ...]:
     """Options of the link; never -nostdlib with zig, which would drop its compiler run-time."""
     common = ("-T", script, "-Wl,--gc-sections", f"-Wl,--entry={entry}")

@@ -59,7 +59,7 @@ def start_sources(board: Board, toolchain: Toolchain, platform: Platform) -> tup
         start = ("start_xtensa_windowed.S", "sim_xtensa_windowed.S")
     else:
         start = _START[board.target.architecture]
-    return (*start, "memory.c", *_RUNTIME.get(toolchain.family, ()))
+    return (*start, "memory.c", "memories.c", *_RUNTIME.get(toolchain.family, ()))
 
 
 # Compilers whose run-time library is missing, or lacks what that chip has in ROM.

@@ -10,7 +10,7 @@ from tinygen.boards import Board
 from tinygen.errors import ToolError
 from tinygen.targets import WINDOWED, Architecture
 from tinygen.toolchain.find import Toolchain, find_toolchain, install_hint
-from tinygen.toolchain.firmware import VALIDATE, Firmware, compile_objects, link, write_sources
+from tinygen.toolchain.firmware import VALIDATE, Firmware, arena_section, compile_objects, link, write_sources
 from tinygen.toolchain.options import Build
 from tinygen.toolchain.platforms import Platform, start_sources
 
@@ -50,8 +50,8 @@ def build_selftest(
 
 def selftest_sources(board: Board, toolchain: Toolchain, platform: Platform) -> tuple[str, ...]:
     """The files of `firmware/` that make a board's self-test."""
-    simulated = platform is Platform.SELF_TEST_SIM
-    console = ("console_simcall.c",) if simulated else console_sources(board.console.uart)
+    driver, *others = console_sources(board.console.uart)
+    console = ("console_simcall.c" if platform is Platform.SELF_TEST_SIM else driver, *others)
     start = (*start_sources(board, toolchain, platform), *early_sources(board))
     return (*start, "selftest.c", *counter_sources(board), *console)
 
@@ -64,6 +64,7 @@ def _model_header(name: str) -> str:
         f'#define TINYGEN_NAME "{name}"',
         f"#define TINYGEN_ARENA_BYTES {name.upper()}_ARENA_BYTES",
         f"#define TINYGEN_ARENA_ALIGN {name.upper()}_ARENA_ALIGN",
+        *arena_section(name),
         f"#define TINYGEN_SELFTEST {name}_selftest",
         f"#define TINYGEN_SELFTEST_PORT {name}_selftest_port",
     )

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygen.targets import Family
 from tinygen.toolchain.elf import ALLOC, EXECUTE, open_elf
+from tinygen.toolchain.find import Toolchain
 
 # Functions that generated C may call but does not contain. Their frames are the library's business; this bound holds
 # for ours and for libgcc's integer helpers on every target here (soft 64-bit division being the deepest).
@@ -22,6 +24,8 @@ _RUNTIME = re.compile(r"mem(cpy|set|move|cmp)|__\w+")
 _IGNORED = re.compile(r"\$.*|\.L.*|_GLOBAL_OFFSET_TABLE_|__aeabi_unwind_cpp_pr[012]|")
 
 
+_PUSH = re.compile(r'"push \{([^}]*)\}')
+_LOWER = re.compile(r'"sub sp, sp, #(\d+)')
 _CLONE_NUMBER = re.compile(r"\.\d+$")
 
 
@@ -31,6 +35,29 @@ class Frame:
 
     stack_bytes: int
     bounded: bool
+
+
+def stack_bound(directory: Path, name: str, toolchain: Toolchain) -> int | None:
+    """The most stack of one inference in bytes, below its caller's; None where the calls cannot all be known.
+
+    `directory` holds NAME.c and the objects of it and of NAME_weights.c, compiled with `stack_options`.
+    """
+    code, constants = directory / f"{name}.o", directory / f"{name}_weights.o"
+    zig = toolchain.family is Family.ZIG
+    frames = frames_from_section(code) if zig else frames_from_su(directory / f"{name}.su")
+    deepest = worst_stack(code, f"{name}_run", frames, constants)
+    if deepest is None:
+        return None
+    return deepest + pushed_bytes((directory / f"{name}.c").read_text(encoding="utf-8"))
+
+
+def pushed_bytes(text: str) -> int:
+    """What assembly takes of the stack at most, of which no compiler knows; such code calls no function."""
+    most = 0
+    for registers in _PUSH.findall(text):
+        ranges = [[int(n) for n in re.findall(r"\d+", part)] or [0] for part in registers.split(",")]
+        most = max(most, sum(4 * (numbers[-1] - numbers[0] + 1) for numbers in ranges))
+    return most + max(map(int, _LOWER.findall(text)), default=0)
 
 
 def frames_from_su(path: Path) -> dict[str, Frame]:
@@ -83,8 +110,10 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
             return done[name]
         if name not in section_of:
             return RUNTIME_HELPER_BYTES if _RUNTIME.fullmatch(name) else None
-        # GCC numbers clones in the object (f.constprop.0, on Xtensa f$constprop$0), not in the .su file (f.constprop).
-        frame = frames.get(name) or frames.get(_CLONE_NUMBER.sub("", name.replace("$", ".")))
+        # GCC makes functions of equal code aliases of one, and tells that one's frame: all names of a section share it.
+        frame = _frame(name, frames) or next(
+            (known for alias in functions[section_of[name]] if (known := _frame(alias, frames))), None
+        )
         if frame is None or not frame.bounded or name in above:
             return None
         deepest = 0
@@ -101,6 +130,11 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
         return done[name]
 
     return depth(root, frozenset())
+
+
+def _frame(name: str, frames: dict[str, Frame]) -> Frame | None:
+    """GCC numbers clones in the object (f.constprop.0, on Xtensa f$constprop$0), not in the .su file (f.constprop)."""
+    return frames.get(name) or frames.get(_CLONE_NUMBER.sub("", name.replace("$", ".")))
 
 
 def _reachable(section: int, edges: dict[int, set[int | str]]) -> set[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from tinygen.errors import UsageError
 from tinygen.ir import Array, DType, Graph, Quant, Tensor
+from tinygen.validate.archive import ArchiveError, read_arrays
 
 Inference = tuple[Array, ...]
 """One array a model input, in its shape and dtype."""
@@ -35,16 +34,9 @@ def load_inputs(graph: Graph, path: Path) -> tuple[Inference, ...]:
     name, shape, dtype or count does not fit.
     """
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise UsageError(f"{path}: this is a single array. Save it with np.savez(file, input=array).")
-        with archive:
-            arrays = {name: archive[name] for name in archive.files}
-        if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
-            raise ValueError(f"{strangers[0]} is no array")
-    except (OSError, ValueError, BadZipFile, EOFError, RuntimeError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UsageError(f"{path}: cannot be read as an .npz file: {reason}.") from error
+        arrays = read_arrays(path)
+    except ArchiveError as error:
+        raise UsageError(f"{path}: cannot be read as an .npz file: {error}.") from error
     names = [tensor.name for tensor in graph.inputs]
     if len(set(names)) == len(names) and set(arrays) == set(names):
         chosen = [arrays[name] for name in names]

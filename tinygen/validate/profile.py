@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tinygen.compile import Compiled
 from tinygen.emulate import Job, Step, find_emulator
+from tinygen.errors import ToolError
 from tinygen.toolchain import Build, CodeSize, find_toolchain, measure
 from tinygen.validate.inputs import as_bytes, random_inputs
 from tinygen.validate.run import EMULATION_TIMEOUT_S, Progress, build_and_run, silent
@@ -72,6 +73,27 @@ def profile(compiled: Compiled, *, emulator: str = "auto", progress: Progress = 
         layers=_layers(compiled, shown.inferences[0].steps),
         notes=release.notes,
     )
+
+
+def count_instructions(compiled: Compiled, *, emulator: str = "auto") -> int:
+    """The instructions that `profile` shows for the firmware as it ships, without those of the layers.
+
+    Raises ToolError where nothing here can count them.
+    """
+    runner = find_emulator(compiled.board, emulator)
+    graph = compiled.program.graph
+    job = Job(
+        as_bytes(random_inputs(graph, 1, SEED)[:1]), tuple(t.size_bytes for t in graph.outputs), EMULATION_TIMEOUT_S
+    )
+    with tempfile.TemporaryDirectory(prefix="tinygen-") as folder:
+        run, _ = build_and_run(compiled, runner, Build.RELEASE, Path(folder), job, silent)
+    count = run.inferences[0].instructions
+    if count is None:
+        raise ToolError(
+            f"a budget of instructions cannot be checked: {runner.name} counts none here. "
+            f"{' '.join(run.notes) or 'Choose another --emulator.'}"
+        )
+    return count
 
 
 def _layers(compiled: Compiled, steps: Sequence[Step]) -> tuple[LayerCost, ...]:

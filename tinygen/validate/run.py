@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinygen.compile import Compiled
-from tinygen.emulate import Emulator, Job, Run, find_emulator
+from tinygen.emulate import OTHER_PAINT, Emulator, Job, Run, find_emulator
 from tinygen.errors import UsageError
 from tinygen.ir import Array, Graph, Tensor
-from tinygen.toolchain import Build, Platform, board_platform, build_firmware
+from tinygen.toolchain import Build, Firmware, Platform, board_platform, build_firmware
+from tinygen.validate.arena import ArenaProof, check_stack, compare_paints, repainted
 from tinygen.validate.compare import Difference, Totals, compare, full_tensor
 from tinygen.validate.inputs import Inference, as_bytes, load_inputs, random_inputs
 from tinygen.validate.interpreters import run_reference
@@ -41,11 +42,13 @@ class Comparison:
     instructions_max: int | None
     stack_bytes: int | None
     notes: tuple[str, ...]
+    arena: ArenaProof | None = None  # None where the emulator shows no bytes to compare
+    stack_bound_bytes: int | None = None  # by the compiler's report; what was measured is never above it
 
     @property
     def equal(self) -> bool:
-        """Whether every value of every layer is the reference's."""
-        return self.totals.values_different == 0
+        """Whether every value of every layer is the reference's, whatever the arena held before."""
+        return self.totals.values_different == 0 and (self.arena is None or self.arena.holds)
 
     @property
     def first_difference(self) -> Difference | None:
@@ -82,14 +85,18 @@ def validate(
     _check_arrays(graph, inferences, expected)
     job = Job(as_bytes(inferences), tuple(t.size_bytes for t in graph.outputs), EMULATION_TIMEOUT_S)
     with tempfile.TemporaryDirectory(prefix="tinygen-") as folder:
-        validation, _ = build_and_run(compiled, runner, Build.VALIDATION, Path(folder) / "validation", job, progress)
-        release, toolchain = build_and_run(compiled, runner, Build.RELEASE, Path(folder) / "release", job, progress)
+        shown = build(compiled, runner, Build.VALIDATION, Path(folder) / "validation", progress)
+        validation = run(shown, runner, job, progress)
+        again = run(shown, runner, repainted(job), silent)
+        shipped = build(compiled, runner, Build.RELEASE, Path(folder) / "release", progress)
+        release = run(shipped, runner, replace(job, paint=OTHER_PAINT), progress)
     instructions = [i.instructions for i in release.inferences if i.instructions is not None]
     stacks = [i.stack_bytes for i in release.inferences if i.stack_bytes is not None]
+    check_stack(shipped, max(stacks, default=None))
     return Comparison(
         compiled=compiled,
         emulator=runner.name,
-        toolchain=toolchain,
+        toolchain=shipped.toolchain,
         inputs=inferences,
         expected=tuple(expected),
         totals=compare(graph, expected, validation, release),
@@ -97,6 +104,8 @@ def validate(
         instructions_max=max(instructions, default=None),
         stack_bytes=max(stacks, default=None),
         notes=release.notes,
+        arena=compare_paints(graph, validation, again),
+        stack_bound_bytes=shipped.stack_bound_bytes,
     )
 
 
@@ -128,16 +137,26 @@ def reference_tensors(compiled: Compiled, inputs: Sequence[Inference]) -> tuple[
     return tuple({index: tensors[index] for index in shown} for tensors in results)
 
 
-def build_and_run(
-    compiled: Compiled, runner: Emulator, build: Build, directory: Path, job: Job, progress: Progress
-) -> tuple[Run, str]:
+def build(compiled: Compiled, runner: Emulator, kind: Build, directory: Path, progress: Progress) -> Firmware:
     """One of the two firmwares: with hooks, to compare every layer, or as it ships, for outputs and instructions."""
-    progress(f"compile, {build.value}", 0, 1)
+    progress(f"compile, {kind.value}", 0, 1)
     platform = Platform.HOST if runner.name == "host" else board_platform(compiled.board)
     sources = compiled.sources
-    firmware = build_firmware(sources.files, sources.name, compiled.board, build, directory, platform=platform)
-    run = runner.run(firmware, job, lambda done, total: progress(f"{runner.name}, {build.value}", done, total))
-    return run, firmware.toolchain
+    return build_firmware(sources.files, sources.name, compiled.board, kind, directory, platform=platform)
+
+
+def run(firmware: Firmware, runner: Emulator, job: Job, progress: Progress) -> Run:
+    """All inferences of a job."""
+    stage = f"{runner.name}, {firmware.build.value}"
+    return runner.run(firmware, job, lambda done, total: progress(stage, done, total))
+
+
+def build_and_run(
+    compiled: Compiled, runner: Emulator, kind: Build, directory: Path, job: Job, progress: Progress
+) -> tuple[Run, str]:
+    """Both in a row; the run, and the name of the compiler."""
+    firmware = build(compiled, runner, kind, directory, progress)
+    return run(firmware, runner, job, progress), firmware.toolchain
 
 
 def shown_tensors(graph: Graph) -> dict[int, Tensor]:

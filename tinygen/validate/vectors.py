@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinygen.compile import Compiled
 from tinygen.emit.environment import environment
-from tinygen.errors import UsageError
+from tinygen.errors import DoesNotFitError, UsageError
 from tinygen.ir import Array, Graph
 from tinygen.program import Constant, Program
 from tinygen.validate.evaluate import evaluate
@@ -19,6 +19,10 @@ from tinygen.validate.inputs import Inference, as_bytes, random_inputs
 from tinygen.version import VERSION
 
 MOST_INFERENCES = 1000
+MOST_REFERENCE_BYTES = 4 << 30
+"""Of this machine's memory, for one inference of the numpy reference: far above what models of this kind need."""
+WORKING_BYTES = 40
+"""The reference's intermediate values of a layer, for each of its inputs and outputs: a handful of int64."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -86,12 +90,34 @@ def make_vectors(compiled: Compiled, count: int, seed: int = 0) -> Vectors:
     of every operator is held against the interpreters by the project's own tests.
     """
     check_count(count)
-    inferences = random_inputs(compiled.program.graph, count, seed)[:count]
     graph, reference = compiled.model.graph, compiled.options.reference
-    return vectors_of(compiled, inferences, [evaluate(graph, arrays, reference) for arrays in inferences])
+    needs = reference_bytes(graph)
+    if needs > MOST_REFERENCE_BYTES:
+        raise DoesNotFitError(_too_large(compiled, needs))
+    try:
+        inferences = random_inputs(compiled.program.graph, count, seed)[:count]
+        return vectors_of(compiled, inferences, (evaluate(graph, arrays, reference) for arrays in inferences))
+    except MemoryError as error:
+        raise DoesNotFitError(_too_large(compiled, needs)) from error
 
 
-def vectors_of(compiled: Compiled, inferences: Sequence[Inference], expected: Sequence[Mapping[int, Array]]) -> Vectors:
+def reference_bytes(graph: Graph) -> int:
+    """About what one inference of the numpy reference needs: every tensor once, and the work on the largest layer."""
+    layers = [[t for t in (*node.inputs, *node.outputs) if t is not None] for node in graph.nodes]
+    work = max((WORKING_BYTES * sum(t.elements for t in tensors) for tensors in layers), default=0)
+    made = [tensor for node in graph.nodes for tensor in node.outputs]
+    return work + sum(tensor.size_bytes for tensor in (*graph.inputs, *made))
+
+
+def _too_large(compiled: Compiled, needs: int) -> str:
+    return (
+        f"{compiled.model.label}: for the self-test's checksums, one inference of the Python reference needs about "
+        f"{needs:,} bytes of this machine's memory, more than it has or than the {MOST_REFERENCE_BYTES:,} allowed. "
+        "Models for microcontrollers are smaller: are the input's dimensions right?"
+    )
+
+
+def vectors_of(compiled: Compiled, inferences: Sequence[Inference], expected: Iterable[Mapping[int, Array]]) -> Vectors:
     """The vectors of given inputs, and of what a reference made of them: tensor index → value, one mapping an input.
 
     Values are the model's, with every channel; of those that a pass left out the self-test knows nothing.

@@ -57,6 +57,57 @@ extern const int32_t classifier_layer_5_exponentials[70];
 }
 #endif
 
+/*
+ * Checked while this file is compiled: the header is of the same build, and the arena holds every layer's bytes.
+ * C11 and C++ say it in a sentence, C99 by an array that must not have a negative size.
+ */
+#if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define TINYGEN_CHECK(name, is_true) static_assert(is_true, #name)
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define TINYGEN_CHECK(name, is_true) _Static_assert(is_true, #name)
+#else
+#define TINYGEN_CHECK(name, is_true) typedef char name[(is_true) ? 1 : -1]
+#endif
+
+TINYGEN_CHECK(classifier_layer_0_fits_the_arena, 87 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_1_fits_the_arena, 87 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_2_fits_the_arena, 31 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_3_fits_the_arena, 31 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_4_fits_the_arena, 31 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_5_fits_the_arena, 8 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_input_0_fits_the_arena, CLASSIFIER_INPUT_0_BYTES <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_output_0_fits_the_arena, 4 + CLASSIFIER_OUTPUT_0_BYTES <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(
+    classifier_ledger_adds_up,
+    CLASSIFIER_STATE_BYTES + CLASSIFIER_ACTIVATION_BYTES + CLASSIFIER_SCRATCH_BYTES + CLASSIFIER_UNUSED_BYTES
+    == CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(
+    classifier_constants_are_of_this_build,
+    sizeof classifier_layer_0_weights +
+    sizeof classifier_layer_0_bias +
+    sizeof classifier_layer_0_multiplier +
+    sizeof classifier_layer_0_shift +
+    sizeof classifier_layer_1_weights +
+    sizeof classifier_layer_1_bias +
+    sizeof classifier_layer_1_multiplier +
+    sizeof classifier_layer_1_shift +
+    sizeof classifier_layer_4_weights +
+    sizeof classifier_layer_4_bias +
+    sizeof classifier_layer_4_multiplier +
+    sizeof classifier_layer_4_shift +
+    sizeof classifier_layer_5_exponentials
+    == CLASSIFIER_CONSTANT_BYTES);
+#ifdef CLASSIFIER_MAX_ARENA_BYTES
+TINYGEN_CHECK(classifier_arena_keeps_its_budget, CLASSIFIER_ARENA_BYTES <= CLASSIFIER_MAX_ARENA_BYTES);
+#endif
+#ifdef CLASSIFIER_MAX_CONSTANT_BYTES
+TINYGEN_CHECK(classifier_constants_keep_their_budget, CLASSIFIER_CONSTANT_BYTES <= CLASSIFIER_MAX_CONSTANT_BYTES);
+#endif
+
+#if defined(__clang__) /* some helpers serve only assembly, or only the C beside it */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wunused-function"
+#endif
 /* sum / count, halves away from zero. */
 static inline int32_t average(int32_t sum, int32_t count, uint32_t reciprocal)
 {
@@ -167,6 +218,10 @@ static inline int32_t window_end(int32_t origin, int32_t dilation, int32_t taps,
     const int32_t end = origin < size ? (size - origin + dilation - 1) / dilation : 0;
     return end < taps ? end : taps;
 }
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 typedef struct {
     int32_t input_height;

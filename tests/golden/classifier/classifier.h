@@ -29,12 +29,28 @@ extern "C" {
 #define CLASSIFIER_INPUTS 1
 #define CLASSIFIER_OUTPUTS 1
 
+/*
+ * The arena's bytes by what they hold: state, tensors (and scratch at another time), scratch alone, nothing; and the
+ * constants in flash. Define CLASSIFIER_MAX_ARENA_BYTES or CLASSIFIER_MAX_CONSTANT_BYTES, and classifier.c does not
+ * compile when a later model needs more.
+ */
+#define CLASSIFIER_STATE_BYTES 0
+#define CLASSIFIER_ACTIVATION_BYTES 87
+#define CLASSIFIER_SCRATCH_BYTES 0
+#define CLASSIFIER_UNUSED_BYTES 0
+#define CLASSIFIER_CONSTANT_BYTES 463
+
+/* Where CLASSIFIER_STATIC_ARENA lies. Define it before this file is included to have it elsewhere. */
+#ifndef CLASSIFIER_ARENA_SECTION
+#define CLASSIFIER_ARENA_SECTION
+#endif
+
 /* A static arena of the right size and alignment: CLASSIFIER_STATIC_ARENA(arena); */
 #ifdef __cplusplus
-#define CLASSIFIER_STATIC_ARENA(arena) alignas(CLASSIFIER_ARENA_ALIGN) static uint8_t arena[CLASSIFIER_ARENA_BYTES]
+#define CLASSIFIER_STATIC_ARENA(arena) alignas(CLASSIFIER_ARENA_ALIGN) static uint8_t arena[CLASSIFIER_ARENA_BYTES] CLASSIFIER_ARENA_SECTION
 #elif defined(__GNUC__)
 #define CLASSIFIER_STATIC_ARENA(arena) \
-    static uint8_t arena[CLASSIFIER_ARENA_BYTES] __attribute__((aligned(CLASSIFIER_ARENA_ALIGN)))
+    static uint8_t arena[CLASSIFIER_ARENA_BYTES] __attribute__((aligned(CLASSIFIER_ARENA_ALIGN))) CLASSIFIER_ARENA_SECTION
 #endif
 
 /* Input 0: image, int8 1x6x5x2 */

@@ -9,6 +9,11 @@
  */
 #include <stdint.h>
 
+/* Where constants lie; define them with -D to have them elsewhere. */
+#ifndef CLASSIFIER_WEIGHTS_SECTION
+#define CLASSIFIER_WEIGHTS_SECTION
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -28,59 +33,59 @@ extern const int32_t classifier_layer_4_multiplier[4];
 extern const int8_t classifier_layer_4_shift[4];
 extern const int32_t classifier_layer_5_exponentials[70];
 
-const int8_t classifier_layer_0_weights[54] = {
+const int8_t classifier_layer_0_weights[54] CLASSIFIER_WEIGHTS_SECTION = {
     127, 100, -94, -7, 115, 61, -122, 3, -26, 40, -46, 65, 59, 22, -47, 115,
     77, -104, 108, -120, 118, 36, 103, -92, 82, -17, 44, 82, 46, 48, 90, 114,
     41, -14, 77, -65, 32, -81, 84, -49, -56, -16, -8, 94, -59, -97, -33, -20,
     -92, -19, 110, -59, -77, -47,
 };
 
-const int32_t classifier_layer_0_bias[3] = {
+const int32_t classifier_layer_0_bias[3] CLASSIFIER_WEIGHTS_SECTION = {
     -438, -164, 258,
 };
 
-const int32_t classifier_layer_0_multiplier[3] = {
+const int32_t classifier_layer_0_multiplier[3] CLASSIFIER_WEIGHTS_SECTION = {
     1374389504, 1374389504, 2061584256,
 };
 
-const int8_t classifier_layer_0_shift[3] = {
+const int8_t classifier_layer_0_shift[3] CLASSIFIER_WEIGHTS_SECTION = {
     -7, -6, -7,
 };
 
-const int8_t classifier_layer_1_weights[27] = {
+const int8_t classifier_layer_1_weights[27] CLASSIFIER_WEIGHTS_SECTION = {
     -126, -84, 50, 12, -30, -126, 115, -107, -78, -99, -114, -121, -75, -78, 23, 93,
     -82, -68, 102, 64, 36, 28, -1, 86, 26, 66, 67,
 };
 
-const int32_t classifier_layer_1_bias[3] = {
+const int32_t classifier_layer_1_bias[3] CLASSIFIER_WEIGHTS_SECTION = {
     571, -307, -86,
 };
 
-const int32_t classifier_layer_1_multiplier[3] = {
+const int32_t classifier_layer_1_multiplier[3] CLASSIFIER_WEIGHTS_SECTION = {
     1717986944, 1717986944, 1288490208,
 };
 
-const int8_t classifier_layer_1_shift[3] = {
+const int8_t classifier_layer_1_shift[3] CLASSIFIER_WEIGHTS_SECTION = {
     -6, -5, -5,
 };
 
-const int8_t classifier_layer_4_weights[12] = {
+const int8_t classifier_layer_4_weights[12] CLASSIFIER_WEIGHTS_SECTION = {
     40, -10, 86, 73, -59, -103, 57, -97, -92, -83, 30, -51,
 };
 
-const int32_t classifier_layer_4_bias[4] = {
+const int32_t classifier_layer_4_bias[4] CLASSIFIER_WEIGHTS_SECTION = {
     -677, -84, 858, -659,
 };
 
-const int32_t classifier_layer_4_multiplier[4] = {
+const int32_t classifier_layer_4_multiplier[4] CLASSIFIER_WEIGHTS_SECTION = {
     1649267343, 1649267343, 1649267343, 1649267343,
 };
 
-const int8_t classifier_layer_4_shift[4] = {
+const int8_t classifier_layer_4_shift[4] CLASSIFIER_WEIGHTS_SECTION = {
     -6, -6, -6, -6,
 };
 
-const int32_t classifier_layer_5_exponentials[70] = {
+const int32_t classifier_layer_5_exponentials[70] CLASSIFIER_WEIGHTS_SECTION = {
     2147483647, 1758210936, 1439501330, 1178564005, 964926574, 790014891, 646809647, 529562937,
     433569460, 354976644, 290630233, 237947968, 194815315, 159501289, 130588608, 106916886,
     87536164, 71668548, 58677244, 48040863, 39332524, 32202755, 26365385, 21586151,

@@ -45,6 +45,43 @@ extern const int8_t float_edges_layer_1_table[256];
 }
 #endif
 
+/*
+ * Checked while this file is compiled: the header is of the same build, and the arena holds every layer's bytes.
+ * C11 and C++ say it in a sentence, C99 by an array that must not have a negative size.
+ */
+#if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define TINYGEN_CHECK(name, is_true) static_assert(is_true, #name)
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define TINYGEN_CHECK(name, is_true) _Static_assert(is_true, #name)
+#else
+#define TINYGEN_CHECK(name, is_true) typedef char name[(is_true) ? 1 : -1]
+#endif
+
+TINYGEN_CHECK(float_edges_layer_0_fits_the_arena, 128 <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_layer_1_fits_the_arena, 160 <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_layer_2_fits_the_arena, 160 <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_layer_3_fits_the_arena, 256 <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_input_0_fits_the_arena, FLOAT_EDGES_INPUT_0_BYTES <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_output_0_fits_the_arena, 128 + FLOAT_EDGES_OUTPUT_0_BYTES <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(
+    float_edges_ledger_adds_up,
+    FLOAT_EDGES_STATE_BYTES + FLOAT_EDGES_ACTIVATION_BYTES + FLOAT_EDGES_SCRATCH_BYTES + FLOAT_EDGES_UNUSED_BYTES
+    == FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(
+    float_edges_constants_are_of_this_build,
+    sizeof float_edges_layer_1_table
+    == FLOAT_EDGES_CONSTANT_BYTES);
+#ifdef FLOAT_EDGES_MAX_ARENA_BYTES
+TINYGEN_CHECK(float_edges_arena_keeps_its_budget, FLOAT_EDGES_ARENA_BYTES <= FLOAT_EDGES_MAX_ARENA_BYTES);
+#endif
+#ifdef FLOAT_EDGES_MAX_CONSTANT_BYTES
+TINYGEN_CHECK(float_edges_constants_keep_their_budget, FLOAT_EDGES_CONSTANT_BYTES <= FLOAT_EDGES_MAX_CONSTANT_BYTES);
+#endif
+
+#if defined(__clang__) /* some helpers serve only assembly, or only the C beside it */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wunused-function"
+#endif
 static inline int8_t clamp_s8(int32_t value, int32_t low, int32_t high)
 {
     if (value < low) {
@@ -111,6 +148,10 @@ static inline const int8_t *source_s8(const tinygen_source *view, int32_t row)
     return (const int8_t *)view->base + slot * view->row_stride;
 }
 
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
+
 typedef struct {
     int32_t row_elements;
     float scale;
@@ -148,11 +189,26 @@ static void lut_s8__c(
     const lut_s8__c_params *p, const tinygen_source *in, const tinygen_sink *out,
     int32_t row_begin, int32_t row_end)
 {
+    const int8_t *const table = p->table;
+
     for (int32_t row = row_begin; row < row_end; ++row) {
         const uint8_t *value = (const uint8_t *)source_s8(in, row);
         int8_t *result = sink_s8(out, row);
-        for (int32_t element = 0; element < p->row_elements; ++element) {
-            result[element] = p->table[value[element]];
+        int32_t left = p->row_elements;
+        for (; left >= 8; left -= 8) {
+            result[0] = table[value[0]];
+            result[1] = table[value[1]];
+            result[2] = table[value[2]];
+            result[3] = table[value[3]];
+            result[4] = table[value[4]];
+            result[5] = table[value[5]];
+            result[6] = table[value[6]];
+            result[7] = table[value[7]];
+            value += 8;
+            result += 8;
+        }
+        for (; left > 0; --left) {
+            *result++ = table[*value++];
         }
     }
 }

@@ -29,12 +29,28 @@ extern "C" {
 #define FLOAT_EDGES_INPUTS 1
 #define FLOAT_EDGES_OUTPUTS 1
 
+/*
+ * The arena's bytes by what they hold: state, tensors (and scratch at another time), scratch alone, nothing; and the
+ * constants in flash. Define FLOAT_EDGES_MAX_ARENA_BYTES or FLOAT_EDGES_MAX_CONSTANT_BYTES, and float_edges.c does not
+ * compile when a later model needs more.
+ */
+#define FLOAT_EDGES_STATE_BYTES 0
+#define FLOAT_EDGES_ACTIVATION_BYTES 256
+#define FLOAT_EDGES_SCRATCH_BYTES 0
+#define FLOAT_EDGES_UNUSED_BYTES 0
+#define FLOAT_EDGES_CONSTANT_BYTES 256
+
+/* Where FLOAT_EDGES_STATIC_ARENA lies. Define it before this file is included to have it elsewhere. */
+#ifndef FLOAT_EDGES_ARENA_SECTION
+#define FLOAT_EDGES_ARENA_SECTION
+#endif
+
 /* A static arena of the right size and alignment: FLOAT_EDGES_STATIC_ARENA(arena); */
 #ifdef __cplusplus
-#define FLOAT_EDGES_STATIC_ARENA(arena) alignas(FLOAT_EDGES_ARENA_ALIGN) static uint8_t arena[FLOAT_EDGES_ARENA_BYTES]
+#define FLOAT_EDGES_STATIC_ARENA(arena) alignas(FLOAT_EDGES_ARENA_ALIGN) static uint8_t arena[FLOAT_EDGES_ARENA_BYTES] FLOAT_EDGES_ARENA_SECTION
 #elif defined(__GNUC__)
 #define FLOAT_EDGES_STATIC_ARENA(arena) \
-    static uint8_t arena[FLOAT_EDGES_ARENA_BYTES] __attribute__((aligned(FLOAT_EDGES_ARENA_ALIGN)))
+    static uint8_t arena[FLOAT_EDGES_ARENA_BYTES] __attribute__((aligned(FLOAT_EDGES_ARENA_ALIGN))) FLOAT_EDGES_ARENA_SECTION
 #endif
 
 /* Input 0: signal, float32 1x4x4x2 */

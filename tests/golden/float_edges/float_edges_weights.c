@@ -9,6 +9,11 @@
  */
 #include <stdint.h>
 
+/* Where constants lie; define them with -D to have them elsewhere. */
+#ifndef FLOAT_EDGES_WEIGHTS_SECTION
+#define FLOAT_EDGES_WEIGHTS_SECTION
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -16,7 +21,7 @@ extern "C" {
 /* In C++ a const object is visible to other files only when it was declared extern first. */
 extern const int8_t float_edges_layer_1_table[256];
 
-const int8_t float_edges_layer_1_table[256] = {
+const int8_t float_edges_layer_1_table[256] FLOAT_EDGES_WEIGHTS_SECTION = {
     -5, 0, 5, 10, 15, 20, 25, 30, 35, 40, 44, 49, 53, 57, 61, 65,
     69, 72, 76, 79, 82, 85, 88, 90, 93, 95, 97, 100, 102, 103, 105, 107,
     108, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119, 119, 120, 121, 121, 122,

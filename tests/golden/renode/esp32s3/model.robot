@@ -12,18 +12,26 @@ ${TIMEOUT}        120
 
 *** Test Cases ***
 model equals its reference on esp32s3
-    File Should Exist         ${ELF}    msg=There is no ${ELF}: build with `tinygen build --self-test 1`, or give --variable ELF:path.
-    Execute Command           mach create "model"
-    Execute Command           machine LoadPlatformDescription "${CURDIR}/esp32s3.repl"
-    Execute Command           sysbus LoadELF "${ELF}"
-    Create Log Tester         0
-    Create Terminal Tester    sysbus.uart0    timeout=${TIMEOUT}
-    Start Emulation
+    Load Board                "${CURDIR}/esp32s3.repl"    sysbus.uart0    ${ELF}
     ${result}=                Wait For Result
     Should Not Be In Log      non existing peripheral
     Should Be Equal           ${result}    TINYGEN PASS model inputs=1 layers=14
 
 *** Keywords ***
+Load Board
+    [Documentation]    A machine of its own, with the firmware and the commands that the board needs, and starts it.
+    [Arguments]    ${platform}    ${uart}    ${firmware}    @{commands}
+    File Should Exist         ${firmware}    msg=There is no ${firmware}: build with `tinygen build --self-test 1`, or give --variable ELF:path.
+    Execute Command           mach create "board"
+    Execute Command           machine LoadPlatformDescription ${platform}
+    Execute Command           sysbus LoadELF "${firmware}"
+    FOR    ${command}    IN    @{commands}
+        Execute Command       ${command}
+    END
+    Create Log Tester         0
+    Create Terminal Tester    ${uart}    timeout=${TIMEOUT}    defaultPauseEmulation=true
+    Start Emulation
+
 Wait For Result
     [Documentation]    Shows every line of the self-test and returns the last.
     WHILE    True    limit=10000

@@ -1,0 +1,241 @@
+"""Ways out of a model that does not fit: changes that a user can make, each planned for real, with its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from tinygen.attempts import Choice
+from tinygen.boards import Board
+from tinygen.budgets import Budgets, Resource
+from tinygen.compile import Compiled, compile_model
+from tinygen.errors import TinygenError
+from tinygen.fit import constant_layers, find_misses, peak_layers
+from tinygen.ir import Graph, Shape, Tensor
+from tinygen.kernels import Optimize
+from tinygen.toolchain import CodeSize
+from tinygen.variants import channel_group, resized, without_float_edges
+
+EIGHTHS = (7, 6, 5, 4, 3, 2)
+"""Sizes of an input that are tried, in eighths of its sides."""
+
+QUARTERS = (3, 2, 1)
+"""Widths of the whole network that are tried, in quarters of its channels."""
+
+CHANNELS = 4
+"""Channels are cut to multiples of this: kernels like it, and so few plans find the number."""
+
+SMALLEST_PICTURE = 16
+"""A map at least so high and wide is scaled in both directions; of a narrower one (sound, say) the longer is time."""
+
+
+class Kind(Enum):
+    """What a way out changes."""
+
+    NOTHING = "as it is"
+    OPTIMIZE = "--optimize"
+    EDGES = "int8 edges"
+    INPUT = "smaller input"
+    CHANNELS = "fewer channels"
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """One change, and what the model would need then. Code is taken to be as large as the model's own.
+
+    `in_model` says that it is another model, to be converted or trained again.
+    """
+
+    kind: Kind
+    change: str
+    arena_bytes: int
+    weights_bytes: int
+    macs: int
+    fits: bool
+
+    @property
+    def in_model(self) -> bool:
+        return self.kind not in (Kind.NOTHING, Kind.OPTIMIZE)
+
+
+def find_ways_out(choice: Choice, budgets: Budgets) -> tuple[WayOut, ...]:
+    """The model as it is, then all that is known to make it smaller; what cannot be done to this graph is left out."""
+    search = _Search(choice, budgets)
+    return (
+        search.way(Kind.NOTHING, f"--optimize {choice.taken.optimize.value}", choice.compiled),
+        *search.options(),
+        *search.edges(),
+        *search.inputs(),
+        *search.channels(),
+        *search.widths(),
+    )
+
+
+class _Search:
+    """The model, its limits, and what was planned already."""
+
+    def __init__(self, choice: Choice, budgets: Budgets) -> None:
+        self.choice = choice
+        self.budgets = budgets
+        self.base: Compiled = choice.compiled
+        self.graph: Graph = self.base.model.graph
+        self.fits = choice.taken.fits
+        self.board: Board = self.base.board
+        sizes = [attempt.sizes[0] for attempt in choice.attempts if attempt.sizes[0] is not None]
+        self.code: CodeSize | None = sizes[0] if sizes else None
+
+    def way(self, kind: Kind, change: str, compiled: Compiled) -> WayOut:
+        program = compiled.program
+        size = self.code and replace(self.code, weights_bytes=program.weights_bytes)
+        misses = find_misses([compiled], [size], program.plan.arena_bytes, self.budgets)
+        fits = not any(miss.resource in (Resource.RAM, Resource.FLASH) for miss in misses)
+        return WayOut(kind, change, program.plan.arena_bytes, program.weights_bytes, program.graph.macs, fits)
+
+    def options(self) -> Iterator[WayOut]:
+        """Every other --optimize, those that were tried already as they came out."""
+        known = {attempt.optimize: attempt.models[0] for attempt in self.choice.attempts}
+        for optimize in Optimize:
+            if optimize is not self.choice.taken.optimize:
+                options = replace(self.base.options, optimize=optimize)
+                compiled = known.get(optimize) or compile_model(self.base.model, self.board, options)
+                yield self.way(Kind.OPTIMIZE, f"--optimize {optimize.value}", compiled)
+
+    def edges(self) -> Iterator[WayOut]:
+        """Integer inputs and outputs instead of float ones."""
+        graph = without_float_edges(self.graph)
+        if graph is not None and (compiled := self._compiled(graph)):
+            yield self.way(Kind.EDGES, "int8 inputs and outputs instead of float", compiled)
+
+    def inputs(self) -> Iterator[WayOut]:
+        """The largest input in smaller sizes, down to the first that fits."""
+        largest = max(self._maps(), key=lambda pair: pair[1].elements, default=None)
+        if largest is None:
+            return
+        source, pixels = largest
+        tried = {pixels.shape}
+        for eighths in EIGHTHS:
+            shape = _scaled(pixels.shape, eighths)
+            if shape in tried:
+                continue
+            tried.add(shape)
+            whole = (
+                shape if source is pixels else (*source.shape[:-1], math.prod(shape) // math.prod(source.shape[:-1]))
+            )
+            compiled = self._resized({source.index: whole, pixels.index: shape}, {})
+            if compiled is None:
+                continue
+            way = self.way(Kind.INPUT, f"an input of {_size(shape)} instead of {_size(pixels.shape)}", compiled)
+            yield way
+            if way.fits and not self.fits:
+                return
+
+    def _maps(self) -> list[tuple[Tensor, Tensor]]:
+        """Inputs with height and width, or with time: the input, and what has them, perhaps behind a RESHAPE."""
+        inputs = {t.index: t for t in self.graph.inputs}
+        pairs = [(t, t) for t in inputs.values() if len(t.shape) in (3, 4)]
+        for node in self.graph.nodes:
+            is_flat = node.op.name == "RESHAPE" and node.input(0).index in inputs and len(node.input(0).shape) <= 2
+            if is_flat and len(node.output.shape) == 4:
+                pairs.append((node.input(0), node.output))
+        return pairs
+
+    def channels(self) -> Iterator[WayOut]:
+        """Fewer channels in the tensor that weighs most where it is too tight: as many as fit, else half of them."""
+        layer, tensor = self._heaviest()
+        if tensor is None:
+            return
+        group = channel_group(self.graph, tensor.index)
+        full = tensor.shape[-1]
+        if not group or full <= CHANNELS:
+            return
+
+        def cut(count: int) -> WayOut | None:
+            compiled = self._resized({}, dict.fromkeys(group, count))
+            change = f"{count} instead of {full} channels in layer {layer} ({tensor.describe()})"
+            return self.way(Kind.CHANNELS, change, compiled) if compiled else None
+
+        best = None
+        low, high = 1, -(-full // CHANNELS) - 1  # in steps of CHANNELS: the least, and the most that is fewer
+        while low <= high and not self.fits:
+            middle = (low + high) // 2
+            way = cut(middle * CHANNELS)
+            if way is None:
+                return
+            if way.fits:
+                best, low = way, middle + 1
+            else:
+                high = middle - 1
+        best = best or cut(max(1, full // 2))
+        if best:
+            yield best
+
+    def widths(self) -> Iterator[WayOut]:
+        """Fewer channels in all tensors between inputs and outputs, down to the first that fits."""
+        widths = {t.index: t.shape[-1] for node in self.graph.nodes for t in node.outputs if t.shape}
+        cut: dict[int, int] = {}
+        for index in widths:
+            if index not in cut:
+                cut |= dict.fromkeys(channel_group(self.graph, index), widths[index])
+        tried = [cut]
+        for quarters in QUARTERS:
+            counts = {index: _narrower(full, quarters) for index, full in cut.items()}
+            compiled = None if counts in tried else self._resized({}, counts)
+            tried.append(counts)
+            if compiled is None:
+                continue
+            way = self.way(Kind.CHANNELS, f"{quarters}/4 of the channels in every layer", compiled)
+            yield way
+            if way.fits and not self.fits:
+                return
+
+    def _heaviest(self) -> tuple[int, Tensor | None]:
+        """The layer to blame, and its tensor whose channels can be cut, as the model file has it."""
+        program = self.base.program
+        of_flash = all(miss.resource is Resource.FLASH for miss in self.choice.attempts[0].misses)
+        blamed = constant_layers(program) if of_flash and not self.choice.attempts[0].fits else peak_layers(program)
+        known = {t.index: t for t in self.graph.tensors()}
+        for layer, _ in blamed:
+            node = program.graph.nodes[layer]
+            own = [t for t in (*node.outputs, *node.inputs) if t is not None and not t.is_constant]
+            for tensor in sorted(own, key=lambda t: -t.size_bytes):
+                if tensor.index in known and channel_group(self.graph, tensor.index):
+                    return layer, known[tensor.index]
+        return 0, None
+
+    def _resized(self, shapes: Mapping[int, Shape], channels: Mapping[int, int]) -> Compiled | None:
+        """A variant of the model; None where it cannot be made."""
+        try:
+            return self._compiled(resized(self.graph, shapes, channels))
+        except ValueError:
+            return None
+
+    def _compiled(self, graph: Graph) -> Compiled | None:
+        """Another graph, planned with the option that was taken; None where tinygen cannot compile it."""
+        options = replace(self.base.options, kernels={})
+        try:
+            return compile_model(replace(self.base.model, graph=graph), self.board, options)
+        except TinygenError:
+            return None
+
+
+def _scaled(shape: Shape, eighths: int) -> Shape:
+    """A map of (batch, height, width, channels), or a series of (batch, time, channels), in another size."""
+    if len(shape) == 3:
+        return shape[0], max(1, shape[1] * eighths // 8), shape[2]
+    batch, height, width, channels = shape
+    picture = min(height, width) >= SMALLEST_PICTURE
+    down = max(1, height * eighths // 8) if picture or height >= width else height
+    across = max(1, width * eighths // 8) if picture or width > height else width
+    return batch, down, across, channels
+
+
+def _narrower(channels: int, quarters: int) -> int:
+    """So many quarters of some channels, in steps of CHANNELS where there are more."""
+    count = -(-channels * quarters // 4)
+    return min(channels, -(-count // CHANNELS) * CHANNELS)
+
+
+def _size(shape: Shape) -> str:
+    return "x".join(map(str, shape[1:]))
