@@ -10,7 +10,7 @@ import numpy as np
 from tinygen.ir import CType, DType, Graph, Kernel, Node, Params, Reference, Tensor
 from tinygen.kernels import Schedule, function_name
 from tinygen.passes.edges import is_input_edge, is_output_edge
-from tinygen.plan import Plan, View
+from tinygen.plan import Plan, View, blocks_of
 from tinygen.program import Constant, KernelInstance, Layer, Member, Operand, Port, Program, Value
 
 # Types without literals for each of their values (NaN) or without a name in C99's stdint.h.
@@ -71,6 +71,7 @@ def lower(graph: Graph, schedule: Schedule, plan: Plan, name: str, reference: Re
         outputs=tuple(_output_port(graph, plan, tensor) for tensor in graph.outputs),
         input_edges=sum(is_input_edge(graph, node) for node in graph.nodes),
         output_edges=sum(is_output_edge(graph, node) for node in graph.nodes),
+        blocks=blocks_of(plan.steps),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinygen.ir import Array, Graph, Kernel, Reference, Tensor
 from tinygen.kernels import Schedule
-from tinygen.plan import Plan, View
+from tinygen.plan import Block, Plan, View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,10 @@ class Port:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A model ready to be printed. The first `input_edges` layers quantise, the last `output_edges` dequantise."""
+    """A model ready to be printed. The first `input_edges` layers quantise, the last `output_edges` dequantise.
+
+    `blocks` are the plan's steps; none has an edge among other layers.
+    """
 
     name: str
     reference: Reference
@@ -88,6 +91,11 @@ class Program:
     outputs: tuple[Port, ...]
     input_edges: int
     output_edges: int
+    blocks: tuple[Block, ...]
+
+    def blocks_of_layers(self, begin: int, end: int) -> tuple[Block, ...]:
+        """The blocks of layers begin..end-1, which are apart from the others."""
+        return tuple(block for block in self.blocks if begin <= block.layers[0] < end)
 
     @property
     def weights_bytes(self) -> int:

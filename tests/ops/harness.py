@@ -19,7 +19,9 @@ from tinygen.emulate import Emulator, Job
 from tinygen.ir import Array, Graph, Kernel, Node, Reference
 from tinygen.kernels import Schedule, kernels_for
 from tinygen.lower import lower
-from tinygen.plan import Step, plan
+from tinygen.plan import Plan, Step
+from tinygen.plan.check import check
+from tinygen.plan.place import place
 from tinygen.tflite import ModelFile, read
 from tinygen.toolchain import Build, Platform, build_firmware
 from tinygen.validate.inputs import Inference, as_bytes, random_inputs
@@ -44,12 +46,33 @@ def inputs_of(graph: Graph) -> tuple[Inference, ...]:
 
 def generate(graph: Graph, board: Board, reference: Reference) -> Sources:
     """C for a graph of independent nodes, each run in several ranges of rows."""
-    schedule = Schedule({layer: _kernel(node, board.target.features) for layer, node in enumerate(graph.nodes)})
-    planned = plan(graph, schedule)
-    rng = np.random.default_rng(2)
-    steps = [part for step in planned.steps for part in _cut(step, rng)]
-    program = lower(graph, schedule, dataclasses.replace(planned, steps=tuple(steps)), NAME, reference)
+    schedule = every_kernel(graph, board.target.features)
+    planned = place(graph, schedule, cut_steps(graph))
+    check(graph, schedule, planned)
+    return generate_planned(graph, schedule, planned, board, reference)
+
+
+def every_kernel(graph: Graph, features: frozenset[str]) -> Schedule:
+    """Each node with one of its kernels in turn."""
+    return Schedule({layer: _kernel(node, features) for layer, node in enumerate(graph.nodes)})
+
+
+def generate_planned(graph: Graph, schedule: Schedule, planned: Plan, board: Board, reference: Reference) -> Sources:
+    """C for a plan."""
+    program = lower(graph, schedule, planned, NAME, reference)
     return emit(program, model_sha256="0" * 64, target=board.target.name)
+
+
+def cut_steps(graph: Graph) -> list[Step]:
+    """Every node in up to four ranges of rows."""
+    rng = np.random.default_rng(2)
+    steps = []
+    for layer, node in enumerate(graph.nodes):
+        rows = node.outputs[0].rows
+        inner = [] if node.op.view_of(node) is not None else rng.integers(0, rows, 3, endpoint=True).tolist()
+        cuts = sorted({0, rows, *inner})
+        steps += [Step(layer, begin, end) for begin, end in itertools.pairwise(cuts)]
+    return steps
 
 
 def _kernel(node: Node, features: frozenset[str]) -> Kernel | None:
@@ -58,14 +81,6 @@ def _kernel(node: Node, features: frozenset[str]) -> Kernel | None:
     most = max((len(kernel.features) for kernel in kernels), default=0)
     best = [kernel for kernel in kernels if len(kernel.features) == most]
     return best[node.index % len(best)] if best else None
-
-
-def _cut(step: Step, rng: np.random.Generator) -> list[Step]:
-    """The step in up to four ranges of rows."""
-    cuts = sorted(
-        {step.row_begin, step.row_end, *rng.integers(step.row_begin, step.row_end, 3, endpoint=True).tolist()}
-    )
-    return [Step(step.layer, begin, end) for begin, end in itertools.pairwise(cuts)]
 
 
 def roomy(board: Board) -> Board:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterator
 
 import numpy as np
 
 from tests.support.models import ModelBuilder, Operand
-from tinygen.ir import Graph, Kernel, Reference
+from tinygen.ir import Graph, Kernel, Reference, Unit
+from tinygen.ir.kernel import all_columns
 from tinygen.kernels import Schedule, select
 from tinygen.passes import run_passes
-from tinygen.plan import Plan
 from tinygen.tflite import read_model
 
 SCALE = 0.05
@@ -21,13 +19,16 @@ SCALE = 0.05
 class RandomModel:
     """A random model: each step takes tensors that are already there, so that some branch, some die, some live on."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, largest_side: int = 4) -> None:
         self.rng = np.random.default_rng(seed)
         self.b = ModelBuilder()
-        side = self.below(5, 1)
+        side = self.below(largest_side + 1, 1)
         self.at = [self.input((1, side, side, self.below(6, 1))) for _ in range(self.below(4, 1))]
         for _ in range(self.below(14, 3)):
-            steps = (self.residual, self.join, self.activation, self.view, self.pointwise, self.pool)
+            steps = (
+                self.residual, self.join, self.activation, self.view, self.pointwise, self.pool,
+                self.convolution, self.depthwise, self.gate,
+            )  # fmt: skip
             self.at.append(steps[self.below(len(steps))](self.pick()))
         made = [operand for operand in self.at if operand not in self.b.inputs]
         self.b.output(*[o for o in made if not any(o in node.fields["inputs"] for node in self.b.operators)])
@@ -78,6 +79,35 @@ class RandomModel:
         window = {"stride_w": 1, "stride_h": 1, "filter_width": 2, "filter_height": 2, "padding": "SAME"}
         return self.node("MAX_POOL_2D", [x], self.shape(x), **window)
 
+    def convolution(self, x: Operand) -> Operand:
+        shape, outputs = self.shape(x), self.below(9, 1)
+        taps = self.weights(outputs, self.below(4, 1), self.below(4, 1), shape[3])
+        return self.window("CONV_2D", x, taps, outputs)
+
+    def depthwise(self, x: Operand) -> Operand:
+        shape, multiplier = self.shape(x), 1 if self.rng.random() < 0.8 else 2
+        taps = self.weights(1, self.below(4, 1), self.below(4, 1), shape[3] * multiplier)
+        return self.window("DEPTHWISE_CONV_2D", x, taps, shape[3] * multiplier, depth_multiplier=multiplier)
+
+    def gate(self, x: Operand) -> Operand:
+        """x times one value a channel, which are themselves computed."""
+        shape = self.shape(x)
+        axes = self.b.constant(np.array([1, 2], np.int32))
+        mean = self.node("MEAN", [x, axes], (1, 1, 1, shape[3]), keep_dims=True)
+        return self.node("MUL", [x, mean], shape)
+
+    def weights(self, *shape: int) -> Operand:
+        values = self.rng.integers(-127, 127, shape, np.int8, endpoint=True)
+        return self.b.constant(values, scales=0.01 / float(np.sqrt(values[..., 0].size)))
+
+    def window(self, op: str, x: Operand, taps: Operand, outputs: int, **options: object) -> Operand:
+        """A window with strides of 1 or 2 and SAME padding."""
+        _, height, width, _ = self.shape(x)
+        down, across = self.below(3, 1), self.below(3, 1)
+        shape = (1, -(-height // down), -(-width // across), outputs)
+        strides = {"stride_h": down, "stride_w": across, "padding": "SAME"}
+        return self.node(op, [x, taps, None], shape, **strides, **options)
+
 
 def pointwise(b: ModelBuilder, x: Operand, channels: int) -> Operand:
     """A convolution of 1×1 with weights of 1: never in place."""
@@ -88,18 +118,26 @@ def pointwise(b: ModelBuilder, x: Operand, channels: int) -> Operand:
     return output
 
 
-def random_graph(seed: int) -> tuple[Graph, Schedule]:
-    """A random model after the passes; about half of its kernels demand scratch, for today's kernels need none."""
-    graph = run_passes(read_model(RandomModel(seed).b.finish()), Reference.LITERT)
+def random_graph(seed: int, features: frozenset[str] = frozenset(), largest_side: int = 4) -> tuple[Graph, Schedule]:
+    """A random model after the passes; about half of its kernels demand scratch, and some go channel by channel."""
+    graph = run_passes(read_model(RandomModel(seed, largest_side).b.finish()), Reference.LITERT)
     rng = np.random.default_rng(seed)
 
     def demand(kernel: Kernel | None) -> Kernel | None:
         size_bytes = int(rng.integers(1, 40))
         if kernel is None or rng.random() < 0.5:
             return kernel
-        return dataclasses.replace(kernel, scratch_bytes=lambda node: size_bytes)
+        access = kernel.access
+        if access.by_channel and rng.random() < 0.7:
+            rows = int(rng.integers(1, 4))
+            unit = Unit.CHANNEL if rng.random() < 0.5 else Unit.ROW
+            once = bool(rng.random() < 0.5)
+            access = dataclasses.replace(
+                access, unit=unit, rows=lambda node: rows, input_columns=all_columns, reads_once=once
+            )
+        return dataclasses.replace(kernel, scratch_bytes=lambda node: size_bytes, access=access)
 
-    return graph, Schedule({layer: demand(k) for layer, k in select(graph, frozenset()).kernels.items()})
+    return graph, Schedule({layer: demand(k) for layer, k in select(graph, features).kernels.items()})
 
 
 def chain(*channels: int) -> tuple[Graph, Schedule]:
@@ -111,37 +149,3 @@ def chain(*channels: int) -> tuple[Graph, Schedule]:
     b.output(at)
     graph = read_model(b.finish())
     return graph, select(graph, frozenset())
-
-
-def _storage(graph: Graph, schedule: Schedule) -> dict[int, int]:
-    """Tensor → the tensor whose bytes it has: views by definition, whatever the planner thinks."""
-    root = {t.index: t.index for t in graph.tensors()}
-    for layer, node in enumerate(graph.nodes):
-        source = node.op.view_of(node) if schedule.kernels[layer] is None else None
-        if source is not None:
-            root[node.output.index] = root[node.input(source).index]
-    return root
-
-
-def shared_bytes(graph: Graph, schedule: Schedule, planned: Plan) -> Iterator[str]:
-    """Pairs of values that are both needed after a step and yet share a byte, told from the graph alone."""
-    root = _storage(graph, schedule)
-    begin = {root[t.index]: -1 for t in graph.inputs}
-    end: dict[int, int] = {}
-    for layer, node in enumerate(graph.nodes):
-        for tensor in node.outputs:
-            begin.setdefault(root[tensor.index], layer)
-        for read in node.inputs:
-            if read is not None and not read.is_constant:
-                end[root[read.index]] = layer
-    end |= {root[t.index]: len(graph.nodes) for t in graph.outputs}
-    for one, other in itertools.combinations(sorted(begin), 2):
-        # Needed after the same step: written by then, and read in a later one.
-        both = max(begin[one], begin[other]) < min(end.get(one, begin[one]), end.get(other, begin[other]))
-        a, b = planned.views[one], planned.views[other]
-        apart = a.offset_bytes + a.size_bytes <= b.offset_bytes or b.offset_bytes + b.size_bytes <= a.offset_bytes
-        if both and not apart:
-            yield f"values {one} and {other}"
-    for index, value in root.items():
-        if index in planned.views and planned.views[index].offset_bytes != planned.views[value].offset_bytes:
-            yield f"view {index} of {value}"

@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from tests.support.graphs import SCALE, pointwise, random_graph, shared_bytes
+from tests.support.graphs import SCALE, pointwise, random_graph
 from tests.support.models import ModelBuilder
+from tests.support.replay import spoils
 from tinygen.ir import Graph
 from tinygen.kernels import Schedule, select
 from tinygen.plan import Buffer, Plan, Step, View, plan
+from tinygen.plan.bound import live_by_step
 from tinygen.plan.check import PlanError, check
-from tinygen.plan.picture import HEIGHT, LETTERS, memory_picture
+from tinygen.plan.picture import HEIGHT, LETTERS, WIDTH, memory_picture
+from tinygen.plan.values import Life
 from tinygen.tflite import read_model
 
 ROW, ROWS = 16, 4  # every tensor is 1×4×4×4 bytes
@@ -46,6 +49,8 @@ def diamond() -> tuple[Graph, Schedule, Plan]:
         steps=tuple(Step(layer, 0, ROWS) for layer in range(5)),
         buffers=(),
         offsets=(),
+        times=(),
+        live=(),
         arena_bytes=5 * SIZE + SCRATCH_BYTES,
         lower_bound_bytes=0,
     )
@@ -123,45 +128,59 @@ def test_a_broken_plan_is_refused(edit: Callable[[Plan], Plan]) -> None:
         check(graph, schedule, edit(planned))
 
 
+@pytest.mark.parametrize("features", [frozenset(), frozenset({"dsp"})], ids=["c", "dsp"])
 @pytest.mark.parametrize("seed", range(25))
-def test_whatever_is_moved_the_check_sees_every_byte_that_two_values_share(seed: int) -> None:
-    graph, schedule = random_graph(seed)
+def test_wherever_things_are_moved_the_check_refuses_what_spoils_a_byte_and_nothing_else(
+    seed: int, features: frozenset[str]
+) -> None:
+    graph, schedule = random_graph(seed, features)
     planned = plan(graph, schedule)
     rng = np.random.default_rng(seed)
     for tensor, view in planned.views.items():
         offset_bytes = int(rng.integers(0, planned.arena_bytes - view.size_bytes, endpoint=True))
+        if rng.random() < 0.5:
+            offset_bytes = view.offset_bytes + int(rng.integers(-8, 8, endpoint=True))
         changed = {**planned.views, tensor: dataclasses.replace(view, offset_bytes=offset_bytes)}
-        other = dataclasses.replace(planned, views=changed)
-        if next(shared_bytes(graph, schedule, other), None):
-            with pytest.raises(PlanError):
-                check(graph, schedule, other)
+        refused_if_spoilt(graph, schedule, dataclasses.replace(planned, views=changed))
+    for layer, offset in planned.scratch_offsets.items():
+        scratch = {**planned.scratch_offsets, layer: offset + int(rng.integers(-40, 40))}
+        refused_if_spoilt(graph, schedule, dataclasses.replace(planned, scratch_offsets=scratch))
 
 
-def test_moving_tensors_at_random_makes_plans_that_share_bytes() -> None:
-    """Else the test above could not fail."""
-    graph, schedule, planned = diamond()
-    assert list(shared_bytes(graph, schedule, planned)) == []
-    assert list(shared_bytes(graph, schedule, moved(planned, R, SIZE))) == ["values 2 and 6"]
+def refused_if_spoilt(graph: Graph, schedule: Schedule, planned: Plan) -> None:
+    if spoils(graph, schedule, planned):
+        with pytest.raises(PlanError):
+            check(graph, schedule, planned)
+    else:
+        check(graph, schedule, planned)
 
 
 # --- the picture --------------------------------------------------------------------------------------------------
 
 
 def hand_made(buffers: tuple[Buffer, ...], offsets: tuple[int, ...], layers: int) -> Plan:
+    """Steps of ten units of time each."""
     arena_bytes = max((o + b.size_bytes for b, o in zip(buffers, offsets, strict=True)), default=0)
     steps = tuple(Step(layer, 0, 1) for layer in range(layers))
-    return Plan({}, {}, steps, buffers, offsets, arena_bytes, arena_bytes)
+    times = tuple(10 * step for step in range(layers + 1))
+    live = live_by_step([b.life for b in buffers], times)
+    return Plan({}, {}, steps, buffers, offsets, times, live, arena_bytes, max(live, default=0))
 
 
 def test_the_picture_is_drawn_as_the_plan_is() -> None:
-    buffers = (Buffer(8, -1, 0, (4,)), Buffer(4, 0, 2, (5, 7)), Buffer(4, 1, 1, (), 1))
+    dying = Life(np.array([4, 8]), np.array([-1, -1]), np.array([4, 20]))
+    buffers = (
+        Buffer(dying, (4,)),
+        Buffer(Life.constant(4, 5, 30), (5, 7)),
+        Buffer(Life.constant(4, 10, 19), (), (1,)),
+    )
     drawn = memory_picture(hand_made(buffers, (0, 8, 0), 2), {4: "image", 5: "scores"})
-    rows = [f"{byte:>2} │{cells}│" for byte, cells in enumerate(["aaaa##.."] * 4 + ["aaaa...."] * 4 + ["..bbbbbb"] * 4)]
+    rows = ["aa.##."] * 4 + ["aaaaaa"] * 4 + ["..bbbb"] * 4
     assert drawn.splitlines() == [
-        *rows,
-        "      ^^",
-        "   peak: step 0, 12 bytes live; arena 12, lower bound 12",
-        "  a   0 ..  8  steps  -1 to   0  image",
+        *(f"{byte:>2} │{cells}│" for byte, cells in enumerate(rows)),
+        "       ^^",
+        "   peak: step 1, 12 bytes live; arena 12, lower bound 12",
+        "  a   0 ..  8  steps  -1 to   2  image",
         "  b   8 .. 12  steps   0 to   2  scores, 7",
         "  #   0 ..  4  steps   1 to   1  scratch of layer 1",
     ]
@@ -183,15 +202,21 @@ def test_the_picture_shows_every_buffer_and_tensor_of_a_plan(seed: int) -> None:
     assert len({len(row) for row in grid}) == 1
     assert len(legend) == len(planned.buffers)
     for number, (buffer, offset, line) in enumerate(zip(planned.buffers, planned.offsets, legend, strict=True)):
-        letter = "#" if buffer.scratch_of is not None else LETTERS[number]
+        letter = "#" if buffer.scratch_of else LETTERS[number]
         assert line.startswith(f"  {letter}  ")
         assert f"{offset:,} .. " in line and f"{offset + buffer.size_bytes:,}  steps" in line
         assert all(names[tensor] in line for tensor in buffer.tensors)
-        if buffer.size_bytes * HEIGHT >= planned.arena_bytes + HEIGHT:  # one slice or more
+        if buffer.size_bytes * HEIGHT >= 2 * (planned.arena_bytes + HEIGHT) and not buffer.scratch_of:  # two slices
             assert any(letter in row for row in grid)
 
 
 def test_more_buffers_than_letters_are_all_in_the_legend() -> None:
-    buffers = tuple(Buffer(4, i, i + 1, (i,)) for i in range(len(LETTERS) + 3))
+    buffers = tuple(Buffer(Life.constant(4, 10 * i, 10 * i + 12), (i,)) for i in range(len(LETTERS) + 3))
     drawn = memory_picture(hand_made(buffers, tuple(4 * (i % 2) for i in range(len(buffers))), len(buffers)), {})
     assert [line.split()[-1] for line in drawn.splitlines()[-len(buffers) :]] == [str(i) for i in range(len(buffers))]
+
+
+def test_a_plan_of_many_steps_is_drawn_no_wider_than_a_page() -> None:
+    buffers = (Buffer(Life.constant(4, 0, 4000), (0,)),)
+    drawn = memory_picture(hand_made(buffers, (0,), 400), {})
+    assert max(map(len, drawn.splitlines()[:4])) <= WIDTH + 10

@@ -7,7 +7,7 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tinygen.emit.literals import array_lines, float_literal, literal
+from tinygen.emit.literals import array_lines, call_lines, float_literal, literal
 from tinygen.emit.names import comment_text
 from tinygen.resources import resource_path
 
@@ -29,6 +29,7 @@ def environment() -> Environment:
     env.filters["float_literal"] = float_literal
     env.filters["comment"] = comment_text
     env.filters["array_lines"] = array_lines
+    env.filters["call_lines"] = call_lines
     return env
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tinygen.ir import Array
@@ -28,6 +30,14 @@ def float_literal(value: float) -> str:
     """The shortest decimal that reads back as this float32, with a point or exponent and the suffix f."""
     text = str(np.float32(value))
     return (text if any(mark in text for mark in ".en") else text + ".0") + "f"
+
+
+def call_lines(rows: Sequence[tuple[int, ...]]) -> str:
+    """Rows of small numbers as initialisers, in lines of bounded length."""
+    texts = ["{ " + ", ".join(map(str, row)) + " }" for row in rows]
+    per_line = LINE // (max(map(len, texts)) + 2)
+    lines = [", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line)]
+    return "        " + ",\n        ".join(lines)
 
 
 def array_lines(values: Array) -> str:

@@ -2,7 +2,19 @@
 
 from tinygen.ir.changes import Fusion, Reduction
 from tinygen.ir.graph import Graph, Node
-from tinygen.ir.kernel import Access, Cost, CType, Float, Int8Array, Int32, Int32Array, Kernel, Params, Unit
+from tinygen.ir.kernel import (
+    Access,
+    Cost,
+    CType,
+    Direction,
+    Float,
+    Int8Array,
+    Int32,
+    Int32Array,
+    Kernel,
+    Params,
+    Unit,
+)
 from tinygen.ir.op import Activation, Constraint, Op, Padding
 from tinygen.ir.reference import Reference, Rounding
 from tinygen.ir.tensor import Array, DType, Quant, Shape, Tensor
@@ -15,6 +27,7 @@ __all__ = [
     "Constraint",
     "Cost",
     "DType",
+    "Direction",
     "Float",
     "Fusion",
     "Graph",

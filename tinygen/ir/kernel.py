@@ -41,12 +41,28 @@ class Params:
 
 
 class Unit(Enum):
-    """The piece of output that a kernel writes only after its last read of the input which that piece needs."""
+    """The piece of output in which a kernel proceeds, and what it has read when it begins to write one.
+
+    ELEMENT  a pixel; each of its elements is written after its own reads, but the others may still need the same input
+    PIXEL    `Access.pixels` pixels in a row, also across rows: all that they need is read before the first is written
+    ROW      `Access.rows` rows of a call, written while what they need is still being read
+    CHANNEL  a channel in all rows of a call, `Access.rows` of them at a time: within one channel, rows are written
+             after the last read of what they and earlier rows need
+    TENSOR   all rows of a call, written while what they need is still being read
+    """
 
     ELEMENT = "element"
     PIXEL = "pixel"
     ROW = "row"
+    CHANNEL = "channel"
     TENSOR = "tensor"
+
+
+class Direction(Enum):
+    """Whether units follow one another in ascending or in descending order of address."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
 
 
 Rows = tuple[int, int]
@@ -64,19 +80,61 @@ def all_rows(node: Node, operand: int, begin: int, end: int) -> Rows:
     return 0, tensor.rows
 
 
+def all_columns(node: Node, operand: int, begin: int, end: int) -> Rows:
+    """Any output column may read every column of the operand."""
+    return 0, node.input(operand).nhwc[2]
+
+
+def same_columns(node: Node, operand: int, begin: int, end: int) -> Rows:
+    """Output columns begin..end-1 read the same columns of the operand."""
+    return begin, end
+
+
+def one_unit(node: Node) -> int:
+    """One row at a time."""
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """The order in which a kernel reads and writes, from which the planner derives what may share memory.
 
-    Units are produced in ascending address order. For each, all reads of the input that only this unit and earlier
-    ones need are over before it is written. `input_rows(node, operand, begin, end)` gives the rows of an operand that
-    output rows begin..end-1 read. `elementwise` says that output element i reads no other element of an operand with
-    the same number of elements than element i.
+    A call computes some rows of the output, unit by unit. A unit reads only what `input_rows` and `input_columns` name
+    for its rows and columns, and a byte of input is not read again after the last unit that they name it for.
+
+    unit            the piece of output in which it proceeds
+    input_rows      rows of an operand that output rows begin..end-1 read, of (node, operand, begin, end)
+    elementwise     once output element i is written, elements 0..i of an operand with as many elements are not read
+                    again; other operands are read as the rows and columns say
+    input_columns   columns of an operand that output columns begin..end-1 read, wherever they stand in their row
+    pixels          pixels of a unit of PIXEL
+    rows            rows of a unit of ROW or CHANNEL
+    by_channel      within a unit of ELEMENT or ROW, channel c of the output is written after the last read of channel
+                    c of an operand with as many channels, and needs no other, as CHANNEL implies: so an output that
+                    lies a whole number of pixels from the operand may take the place of what its own unit reads
+    reads_once      in a call, a row of input is read for the first output row that needs it, and not again
+    direction       the order of units
     """
 
     unit: Unit
     input_rows: Callable[[Node, int, int, int], Rows] = all_rows
     elementwise: bool = False
+    input_columns: Callable[[Node, int, int, int], Rows] = all_columns
+    pixels: int = 1
+    rows: Callable[[Node], int] = one_unit
+    by_channel: bool = False
+    reads_once: bool = False
+    direction: Direction = Direction.FORWARD
+
+    @property
+    def reads_first(self) -> bool:
+        """Whether a unit has read all that it needs when it begins to write."""
+        return self.elementwise or self.unit is Unit.PIXEL
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether each channel of the output takes the place of its own channel of the operand alone."""
+        return not self.reads_first and (self.by_channel or self.unit is Unit.CHANNEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +185,7 @@ class Kernel:
     constraints     when it applies, beyond what the operator already demands
     operands        indices of the node's inputs that it reads through views; the others are constants in `params`
     cost            what a layer pays for it; None: it is taken in the order of the operator's tuple
+    call_cost       instructions of one call on so many output rows, of (node, rows); None: their share of the cost
     """
 
     name: str
@@ -138,3 +197,4 @@ class Kernel:
     constraints: tuple[Constraint, ...] = ()
     operands: Callable[[Node], tuple[int, ...]] = first_operand
     cost: Callable[[Node, Reference], Cost] | None = None
+    call_cost: Callable[[Node, int], int] | None = None

@@ -37,7 +37,7 @@ class Row:
         pixel needs is; the others in the order of the size of what they write before.
         """
         access = self.kernel.access
-        order = (Unit.PIXEL, Unit.ELEMENT, Unit.ROW, Unit.TENSOR)
+        order = (Unit.PIXEL, Unit.ELEMENT, Unit.CHANNEL, Unit.ROW, Unit.TENSOR)
         return self.added_bytes, 0 if access.elementwise else 1 + order.index(access.unit)
 
 
@@ -87,7 +87,7 @@ def _rows(node: Node, features: frozenset[str], reference: Reference) -> tuple[R
     if not kernels:
         return ()
     priced = [kernel for kernel in kernels if kernel.cost is not None]
-    return tuple(_row(kernel, node, reference) for kernel in (priced if kernels[0].cost else kernels[:1]))
+    return tuple(row_of(kernel, node, reference) for kernel in (priced if kernels[0].cost else kernels[:1]))
 
 
 def _forced(node: Node, layer: int, name: str, features: frozenset[str], reference: Reference) -> tuple[Row, ...]:
@@ -101,7 +101,7 @@ def _forced(node: Node, layer: int, name: str, features: frozenset[str], referen
         raise UsageError(f"{place} has no such kernel. {those}")
     if (why := obstacles[name]) is not None:
         raise UsageError(f"{place}: the kernel does not apply. {why} {those}")
-    return tuple(_row(kernel, node, reference) for kernel in node.op.kernels if kernel.name == name)
+    return tuple(row_of(kernel, node, reference) for kernel in node.op.kernels if kernel.name == name)
 
 
 def _obstacle(kernel: Kernel, node: Node, features: frozenset[str]) -> str | None:
@@ -114,7 +114,8 @@ def _obstacle(kernel: Kernel, node: Node, features: frozenset[str]) -> str | Non
     return None
 
 
-def _row(kernel: Kernel, node: Node, reference: Reference) -> Row:
+def row_of(kernel: Kernel, node: Node, reference: Reference) -> Row:
+    """What a kernel is for a layer."""
     return Row(
         kernel=kernel,
         function=function_name(kernel.name, kernel.switches(node, reference)),

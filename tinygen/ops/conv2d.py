@@ -124,6 +124,17 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(filter_windows(node)[0], node.input(0).shape[1], begin, end)
 
 
+def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Columns of the input that output columns begin..end-1 read."""
+    return filter_windows(node)[1].input_range(begin, end, node.input(0).shape[2])
+
+
+def pairs_of_rows(node: Node) -> int:
+    """Rows that are made together; an odd number of rows of several images ends pairs anywhere."""
+    batch, rows, _, _ = node.output.shape
+    return 2 if batch == 1 or rows % 2 == 0 else batch * rows
+
+
 @dataclass(frozen=True, slots=True)
 class Conv2D(Op):
     padding: Padding = Padding.SAME
@@ -148,7 +159,7 @@ class Conv2D(Op):
     kernels = (
         Kernel(
             "conv2d_s8__dsp",
-            access=Access(Unit.PIXEL, input_rows),
+            access=Access(Unit.PIXEL, input_rows, input_columns=input_columns),
             params=conv2d_dsp.params,
             scratch_bytes=conv2d_dsp.scratch_bytes,
             switches=conv2d_dsp.switches,
@@ -168,7 +179,7 @@ class Conv2D(Op):
         ),
         Kernel(
             "conv2d_s8__dsp_winograd",
-            access=Access(Unit.ROW, input_rows),
+            access=Access(Unit.ROW, input_rows, rows=pairs_of_rows),
             params=conv2d_winograd.params,
             scratch_bytes=conv2d_winograd.scratch_bytes,
             switches=conv2d_winograd.switches,
@@ -181,7 +192,12 @@ class Conv2D(Op):
             ),
             cost=conv2d_winograd.cost,
         ),
-        Kernel("conv2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params, cost=weighted(5, 24, 120, 950)),
+        Kernel(
+            "conv2d_s8__c",
+            access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns),
+            params=params,
+            cost=weighted(5, 24, 120, 950),
+        ),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

@@ -185,6 +185,12 @@ def item_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]
     return (begin, end) if rows == node.output.rows else (0, rows)
 
 
+def item_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """The same columns where the items lie in the input as they do in the output, else all."""
+    items = node.input(0).nhwc
+    return (begin, end) if items[:3] == node.output.nhwc[:3] else (0, items[2])
+
+
 def short_items(node: Node) -> str | None:
     """An item must have at most 1,024 elements, so that its 16-bit form takes no more than 2 KB."""
     elements = node.input(1).shape[1]
@@ -255,7 +261,7 @@ def _kernel(name: str, items: str, is_wide: bool = False) -> Kernel:
 
     return Kernel(
         name,
-        access=Access(Unit.PIXEL if items == "words" else Unit.ELEMENT, item_rows),
+        access=Access(Unit.PIXEL if items == "words" else Unit.ELEMENT, item_rows, input_columns=item_columns),
         params=params,
         scratch_bytes=scratch_bytes if items == "words" else no_scratch,
         switches=switches,

@@ -115,12 +115,16 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(filter_windows(node)[0], node.input(0).shape[1], begin, end)
 
 
-IN_CHANNELS = Access(Unit.TENSOR, input_rows)
-"""Some channels after the other, in each some rows after the other.
+def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Columns of the input that output columns begin..end-1 read."""
+    return filter_windows(node)[1].input_range(begin, end, node.input(0).shape[2])
 
-The kernels for 3 x 3 taps read of a channel what a strip of rows needs before they write the strip, and do not read it
-again: so with as many channels in as out the strip may lie where it was read from, channel by channel.
-"""
+
+IN_CHANNELS = Access(Unit.CHANNEL, input_rows)
+"""Some channels after the other, in each some rows after the other."""
+
+IN_PLANES = Access(Unit.CHANNEL, input_rows, reads_once=True)
+"""The kernels for 3 x 3 taps keep in their planes the rows that the next strip needs as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +149,10 @@ class DepthwiseConv2D(Op):
         accumulators_fit(3),
     )
     kernels = (
-        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3l", depthwise_dsp.LARGE, IN_CHANNELS),
-        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3", depthwise_dsp.SMALL, IN_CHANNELS),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3l", depthwise_dsp.LARGE, IN_PLANES),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3", depthwise_dsp.SMALL, IN_PLANES),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3lean", depthwise_dsp.LEAN, IN_PLANES),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3thin", depthwise_dsp.THIN, IN_PLANES),
         Kernel(
             "depthwise_conv2d_s8__dsp",
             access=IN_CHANNELS,
@@ -156,10 +162,11 @@ class DepthwiseConv2D(Op):
             features=dsp.DSP,
             constraints=(depthwise_taps.one_dilation, depthwise_dsp.requantises, depthwise_taps.offsets_fit),
             cost=depthwise_taps.cost,
+            call_cost=depthwise_taps.call_instructions,
         ),
         Kernel(
             "depthwise_conv2d_s8__c",
-            access=Access(Unit.ELEMENT, input_rows),
+            access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns, by_channel=True),
             params=params,
             cost=weighted(7, 30, 60, 750),
         ),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Int64s = npt.NDArray[np.int64]
 
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """Bytes that one plane, or the planes of four channels, may take: more rows are taken in strips."""
@@ -30,8 +31,11 @@ class Room:
     four_planes: int
 
 
+THIN = Room(0, 0)
+LEAN = Room(384, 640)
 SMALL = Room(1536, 2048)
 LARGE = Room(3072, 6144)
+"""From a row at a time to all rows of most layers."""
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""
@@ -187,27 +191,39 @@ def tiling_3x3(node: Node, room: Room) -> Tiling:
 
 
 def instructions_3x3(node: Node, tiling: Tiling) -> int:
-    """Counted from the assembly and from what compilers make of the C around it."""
+    """Of all rows."""
+    return node.output.shape[0] * _instructions(node, tiling, node.output.shape[1], node.input(0).shape[1])
+
+
+def call_instructions_3x3(node: Node, tiling: Tiling, rows: int) -> int:
+    """Of some rows, which need others around them."""
+    needed = (rows - 1) * filter_windows(node)[1].stride + 3
+    return _instructions(node, tiling, rows, min(needed, node.input(0).shape[1]))
+
+
+def _instructions(node: Node, tiling: Tiling, rows: int, height: int) -> int:
+    """Counted from the assembly and from what compilers make of the C around it, for so many rows of the input."""
     _, across = filter_windows(node)
-    batch, rows, columns, outputs = node.output.shape
+    _, _, columns, outputs = node.output.shape
     channels, twice = node.input(0).shape[3], across.stride == 2
-    height, width = node.input(0).shape[1:3]
+    width = node.input(0).shape[2]
     step, before_steps = (27, 31) if twice else (22, 28)
     step_alone, before_alone = (15, 31) if twice else (13, 30)
     if requantisation(node, "negated").form == "negated":
         step, step_alone = step + 14, step_alone + 9
     strips = -(-rows // tiling.strip_rows)
-    turns = 5 * -(-tiling.strip_rows // 4)
-    of_strip = 36 + columns // 2 * (before_steps + turns + tiling.strip_rows * step)
+    strip_rows = min(rows, tiling.strip_rows)
+    turns = 5 * -(-strip_rows // 4)
+    of_strip = 36 + columns // 2 * (before_steps + turns + strip_rows * step)
     if columns % 2:
-        of_strip += 36 + before_alone + turns + tiling.strip_rows * step_alone
+        of_strip += 36 + before_alone + turns + strip_rows * step_alone
     of_row = 2 * width + 16
     if tiling.group == 4:
         fours, left = divmod(width, 2 if twice else 4)
         of_row = (22 * fours + 16 * left + 20) // 2 if twice else 22 * fours + 8 * left + 10
     move = 5 * kept_rows_3x3(node) * row_bytes_3x3(node) // 4 * (strips - 1)
     of_group = 120 * strips + tiling.group * move + height * of_row
-    return int(batch * (-(-channels // tiling.group) * of_group + outputs * strips * of_strip))
+    return int(-(-channels // tiling.group) * of_group + outputs * strips * of_strip)
 
 
 def scratch_bytes_3x3(node: Node, tiling: Tiling) -> int:
@@ -276,6 +292,7 @@ def kernel_3x3(name: str, room: Room, access: Access) -> Kernel:
         scratch_bytes=lambda node: scratch_bytes_3x3(node, tiling_3x3(node, room)),
         switches=lambda node, reference: switches_3x3(node, tiling_3x3(node, room)),
         features=dsp.DSP,
-        constraints=rules if room is SMALL else (*rules, room_pays),
+        constraints=(*rules, room_pays) if room is LARGE else rules,
         cost=lambda node, reference: cost_3x3(node, tiling_3x3(node, room)),
+        call_cost=lambda node, rows: call_instructions_3x3(node, tiling_3x3(node, room), rows),
     )

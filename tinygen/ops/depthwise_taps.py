@@ -126,20 +126,31 @@ def of_block(lines: Lines, outputs: int) -> int:
 
 
 def instructions(node: Node, lines: Lines) -> int:
-    """Counted from the assembly and from what compilers make of the C around it."""
-    batch, rows, columns, outputs = node.output.shape
-    _, height, width, channels = node.input(0).shape
+    """Of all rows."""
+    return node.output.shape[0] * _instructions(node, lines, node.output.shape[1], node.input(0).shape[1])
+
+
+def call_instructions(node: Node, rows: int) -> int:
+    """Of some rows, which need others around them."""
+    down, _ = filter_windows(node)
+    return _instructions(node, lines_of(node), rows, min((rows - 1) * down.stride + down.taps, node.input(0).shape[1]))
+
+
+def _instructions(node: Node, lines: Lines, rows: int, height: int) -> int:
+    """Counted from the assembly and from what compilers make of the C around it, for so many rows of the input."""
+    _, _, columns, outputs = node.output.shape
+    _, _, width, channels = node.input(0).shape
     strips = -(-rows // lines.strip_rows)
     finish = 3 if requantisation(node, "doubled").form == "gained" else 5
     per_block = 10 + lines.segments * (0 if _resident(lines) else 6)
-    fours, left = divmod(lines.outputs, 4)
+    fours, left = divmod(min(rows, lines.strip_rows) if lines.down else lines.outputs, 4)
     of_line = fours * (per_block + lines.segments * of_block(lines, 4) + 4 * finish)
     of_line += left * (per_block + lines.segments * of_block(lines, 1) + finish)
     of_line += 30 * ((fours > 0) + (left > 0))
     number = strips * columns if lines.down else rows
     gathered = channels * height * width * (7 if lines.group == 4 else 20) // 4
     calls = 50 * number * -(-channels // lines.group)
-    return int(batch * (outputs * number * of_line + gathered + calls))
+    return int(outputs * number * of_line + gathered + calls)
 
 
 def _resident(lines: Lines) -> bool:

@@ -55,8 +55,18 @@ class Dequantize(Op):
     arity: ClassVar[tuple[int, int]] = (1, 1)
     constraints = (dequantizable_types, per_tensor_input)
     kernels = (
-        Kernel("dequantize_s8_f32__c", Access(Unit.ELEMENT, same_rows), params, constraints=(signed_input,)),
-        Kernel("dequantize_u8_f32__c", Access(Unit.ELEMENT, same_rows), params, constraints=(unsigned_input,)),
+        Kernel(
+            "dequantize_s8_f32__c",
+            Access(Unit.ELEMENT, same_rows, elementwise=True),
+            params,
+            constraints=(signed_input,),
+        ),
+        Kernel(
+            "dequantize_u8_f32__c",
+            Access(Unit.ELEMENT, same_rows, elementwise=True),
+            params,
+            constraints=(unsigned_input,),
+        ),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

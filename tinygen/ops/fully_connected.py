@@ -31,7 +31,7 @@ from tinygen.ir import (
 )
 from tinygen.ops import rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
-from tinygen.ops.dense_dsp import DENSE_KERNELS, item_rows
+from tinygen.ops.dense_dsp import DENSE_KERNELS, item_columns, item_rows
 from tinygen.ops.filters import (
     accumulator_bounds,
     accumulators_fit,
@@ -190,7 +190,7 @@ class FullyConnected(Op):
         *DENSE_KERNELS,
         Kernel(
             "fully_connected_s8__c",
-            access=Access(Unit.ELEMENT, item_rows),
+            access=Access(Unit.ELEMENT, item_rows, input_columns=item_columns),
             params=params,
             switches=rounding,
             cost=cost,

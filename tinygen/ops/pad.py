@@ -119,7 +119,22 @@ def padded(node: Node, values: Sequence[Array | None]) -> Array:
     return result
 
 
-PAD = Kernel("pad_s8__c", access=Access(Unit.ROW), params=params)
+def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Rows of the input that lie inside of output rows begin..end-1."""
+    _, depth, height, _, _ = five_dimensions(node.input(0).shape)
+    _, output_depth, output_height, _, _ = five_dimensions(node.output.shape)
+    (pad_batch, _), (pad_depth, _), (pad_top, _), _, _ = paddings(node)
+    rows = []
+    for row in range(begin, end):
+        batch, y = divmod(row, output_depth * output_height)
+        y, place = y % output_height - pad_top, y // output_height - pad_depth
+        if 0 <= y < height and 0 <= place < depth:
+            rows.append(((batch - pad_batch) * depth + place) * height + y)
+    inside = [row for row in rows if 0 <= row < node.input(0).rows]
+    return (min(inside), max(inside) + 1) if inside else (0, 0)
+
+
+PAD = Kernel("pad_s8__c", access=Access(Unit.ROW, input_rows), params=params)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,14 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
     return batch_rows(windows(node)[0], node.input(0).shape[1], begin, end)
 
 
+def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, int]:
+    """Columns of the input that output columns begin..end-1 read."""
+    return windows(node)[1].input_range(begin, end, node.input(0).shape[2])
+
+
+POOL = Access(Unit.ELEMENT, input_rows, input_columns=input_columns, by_channel=True)
+
+
 def same_quantisation(node: Node) -> str | None:
     """Input and output must have the same scale, within 1e-6, and the same zero point."""
     data, output = node.input(0), node.output
@@ -173,13 +181,13 @@ class AveragePool2D(Pool2D):
     kernels = (
         Kernel(
             "average_pool2d_s8__dsp",
-            access=Access(Unit.ELEMENT, input_rows),
+            access=POOL,
             params=params,
             features=DSP,
             constraints=(small_window, four_channels),
             cost=dsp_cost,
         ),
-        Kernel("average_pool2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params, cost=cost),
+        Kernel("average_pool2d_s8__c", access=POOL, params=params, cost=cost),
     )
 
     def reference(self, node: Node, values: Sequence[Array | None], reference: Reference) -> tuple[Array, ...]:
@@ -208,13 +216,13 @@ class MaxPool2D(Pool2D):
     kernels = (
         Kernel(
             "max_pool2d_s8__dsp",
-            access=Access(Unit.ELEMENT, input_rows),
+            access=POOL,
             params=params,
             features=DSP,
             constraints=(four_channels,),
             cost=dsp_cost,
         ),
-        Kernel("max_pool2d_s8__c", access=Access(Unit.ELEMENT, input_rows), params=params, cost=cost),
+        Kernel("max_pool2d_s8__c", access=POOL, params=params, cost=cost),
     )
 
     def reference(self, node: Node, values: Sequence[Array | None], reference: Reference) -> tuple[Array, ...]:

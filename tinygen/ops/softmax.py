@@ -81,7 +81,7 @@ class Softmax(Op):
         same_shape_with_last_axis,
         steep_enough,
     )
-    kernels = (Kernel("softmax_s8__c", access=Access(Unit.ELEMENT, same_rows), params=params),)
+    kernels = (Kernel("softmax_s8__c", access=Access(Unit.ELEMENT, same_rows, elementwise=True), params=params),)
 
     def infer(self, node: Node) -> tuple[Shape, ...]:
         return (node.input(0).shape,)

@@ -1,22 +1,23 @@
 """Graph + Schedule → Plan: where every byte of the arena lies, and when.
 
-A tensor lives from the step that writes it to the last step that reads it; graph inputs from before the first step,
-graph outputs until after the last. Tensors whose bytes are the same (views) or that a kernel may overwrite while it
-reads (in place) share one buffer. Buffers that live at the same time must not overlap; everything else may:
+A byte lives from the unit of a kernel call that writes it to the last unit that reads it; graph inputs from before the
+first step, graph outputs until after the last. Bytes that live at the same time must not share an address; everything
+else may, so an output starts inside its dying input, as far as the kernel's order of access allows:
 
-        step   0   1   2   3
-      arena ┌───────┐
-          0 │ input │   ┌───────┐
-            └───────┘   │ c     │
-            ┌───────────┐       │
-            │ b         │───────┘
-            └───────────┘
+        step   0      1      2
+      arena ┌──────┬──────┐
+          0 │ in   │ b    │
+            │      │╱‾‾‾‾╱│
+            │     ╱│ a  ╱ │
+            │____╱ │___╱  │
+            │ a    │      │
+            └──────┴──────┘
 
-The largest sum of buffers alive at one step is a lower bound; packing tries orders of placement until it is reached.
+The most bytes that live at one time is a lower bound; packing tries orders of placement until it is reached.
 """
 
-from tinygen.plan.arrange import arrange
-from tinygen.plan.plan import plan
+from tinygen.plan.arrange import arrange, plan
+from tinygen.plan.blocks import Block, blocks_of
 from tinygen.plan.values import Buffer, Plan, Step, View
 
-__all__ = ["Buffer", "Plan", "Step", "View", "arrange", "plan"]
+__all__ = ["Block", "Buffer", "Plan", "Step", "View", "arrange", "blocks_of", "plan"]

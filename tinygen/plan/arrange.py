@@ -1,13 +1,17 @@
-"""Rows → Schedule and Plan: the choice of kernels looks at the arena, which only a plan can tell.
+"""Rows → Schedule and Plan: kernels, groups that stream, and places are chosen together.
 
-`speed` and `flash` choose, then plan. `ram` and `balanced` plan the leanest rows first, those that put the least into
-the arena. What that plan leaves free at each layer its kernel may use for nothing. `balanced` also raises the arena
-where that pays: of all heights it takes the one with the least instructions × arena⁴, that is, a percent of arena must
-save four percent of the instructions. No kernel may do so that has more than twice the constants of another one of the
-layer: what pays with flash (Winograd does) may not raise the arena as well.
+First the fastest kernels that the flash allows, for their instructions. Then, for limits on the arena from the lowest
+possible on, the groups with the fewest instructions, and of the kernels whose scratch fits there the fastest ones that
+the flash allows. What a limit really takes is found by placing it, so the most promising ones are placed, and the best
+plan is taken.
 
-What the rows say of the arena is an estimate: how they share and overlap is the planner's. So the plan of the choice is
-looked at, and layers that stand higher than was reckoned get their leanest row, until the arena is as low.
+    speed      the smallest arena for 1 % more instructions than the fastest kernels have
+    ram        the smallest arena for 2.5 times as many
+    balanced   for up to 15 % more, where a percent of arena saves at least what four percent of instructions cost
+    flash      whole layers alone, with the kernels of the least flash
+
+Under `balanced`, kernels that have more than twice the constants of another one of the layer do not count among the
+fastest: what pays with flash (Winograd does) may not raise the arena as well. They are taken where they fit.
 """
 
 from __future__ import annotations
@@ -15,35 +19,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinygen.ir import Graph
+from tinygen.ir import Graph, Reference
 from tinygen.kernels import Optimize, Schedule
-from tinygen.kernels.choose import choose, leanest, schedule_of
+from tinygen.kernels.choose import choose, flash_budget, schedule_of
 from tinygen.kernels.price import instructions
-from tinygen.kernels.rows import Row, Rows
-from tinygen.plan.plan import plan
-from tinygen.plan.values import Plan
+from tinygen.kernels.rows import Row, Rows, row_of
+from tinygen.passes.edges import is_input_edge, is_output_edge
+from tinygen.plan.bound import live_by_step
+from tinygen.plan.check import check
+from tinygen.plan.cuts import Cuts
+from tinygen.plan.lives import follow
+from tinygen.plan.place import place, place_coarsely
+from tinygen.plan.stream import Group, Network, steps_of
+from tinygen.plan.units import layers_of
+from tinygen.plan.values import Plan, Step
 
-WORTH = 4
-"""Percent of instructions that a percent of arena must save."""
+ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.15, Optimize.RAM: 1.5}
+"""The part of the fastest kernels' instructions that may be spent on a smaller arena."""
 
 HEAVY = 2
 """Times the constants of the layer's lightest row: above that a row pays with flash."""
 
-ROUNDS = 6
-WORD = 4
+HUGE_BYTES = 1 << 25
+"""No microcontroller holds such a tensor: it is not worth following byte by byte."""
+
+LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, 1100, 1150, 1200, 1300, 1450, 1700, 2000, 2500, 4000)
+"""Limits that are looked at, in thousandths of the lowest."""
+
+PLACED = 3
+"""Of those so many are placed, the most promising ones."""
+
+WORTH = 4
+"""Percent of instructions that a percent of arena is worth under `balanced`."""
+
+Choice = tuple[Row | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One choice with its plan."""
+    """Groups with kernels."""
 
-    choice: tuple[Row | None, ...]
-    plan: Plan
-
-    @property
-    def score(self) -> tuple[int, int]:
-        """The smaller the better for `balanced`."""
-        return self.instructions * self.plan.arena_bytes**WORTH, self.instructions
+    groups: tuple[Group, ...]
+    choice: Choice
 
     @property
     def instructions(self) -> int:
@@ -51,110 +68,104 @@ class _Look:
 
 
 def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[Schedule, Plan]:
-    """Choose a row for every layer of a graph and place its tensors. Deterministic.
+    """Choose a row for every layer of a graph and its steps, and place its tensors. Deterministic.
 
     `budget` is what `balanced` may spend on constants and kernels, in bytes of flash; see `flash_budget`.
     """
-    lean = leanest(rows)
-    modest = all(row.memory <= least.memory for own, least in zip(rows, lean, strict=True) if least for row in own)
-    if modest or optimize in (Optimize.SPEED, Optimize.FLASH):
-        return _result(_look(graph, choose(rows, optimize, budget)))
-    base = _look(graph, lean)
-    allowed, most_bytes = _worthwhile(rows, base, optimize)
-    looks = []
-    for _ in range(ROUNDS):
-        look = _look(graph, choose(allowed, optimize, budget))
-        if look.plan.arena_bytes <= most_bytes:
-            return _result(look)
-        heavy, high = _too_high(rows, look, lean, most_bytes)
-        if not heavy:
-            looks.append(look)
-        if not high:
-            break
-        allowed = _without(allowed, lean, heavy, rows) if heavy else _without(allowed, lean, high)
-    else:
-        looks.append(_look(graph, choose(_without(rows, lean, frozenset(range(len(rows)))), optimize, budget)))
-    if optimize is Optimize.RAM:
-        return _result(min(looks, key=lambda look: (look.plan.arena_bytes, look.instructions)))
-    return _result(min(looks, key=lambda look: look.score))
+    whole = _Look(_whole(graph), choose(rows, optimize, budget))
+    if max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES:
+        return schedule_of(whole.choice), place_coarsely(graph, schedule_of(whole.choice))
+    if optimize not in ADDED:
+        return _checked(graph, whole)
+    light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in rows)
+    own = light if optimize is Optimize.BALANCED else rows
+    fastest = _Look(_whole(graph), choose(own, optimize, budget))
+    most = int(fastest.instructions * (1 + ADDED[optimize]))
+    plans = {look: _placed(graph, look) for look in _looks(cuts_of(graph, own), optimize, budget, most) or [fastest]}
+    best = min(plans, key=lambda look: _score(optimize, look.instructions, plans[look].arena_bytes))
+    if own != rows:  # heavy kernels where they fit
+        other = _look(cuts_of(graph, rows), optimize, budget, plans[best].arena_bytes)
+        if other is not None and other.instructions < best.instructions:
+            placed = _placed(graph, other)
+            if placed.arena_bytes <= plans[best].arena_bytes:
+                return _checked(graph, other, placed)
+    return _checked(graph, best, plans[best])
 
 
-def _look(graph: Graph, choice: tuple[Row | None, ...]) -> _Look:
-    return _Look(choice, plan(graph, schedule_of(choice)))
+def plan(graph: Graph, schedule: Schedule, optimize: Optimize = Optimize.BALANCED) -> Plan:
+    """The same for kernels that are given."""
+    kernels = [schedule.kernels[layer] for layer in range(len(graph.nodes))]
+    rows = tuple(
+        () if kernel is None else (row_of(kernel, node, Reference.LITERT),)
+        for kernel, node in zip(kernels, graph.nodes, strict=True)
+    )
+    return arrange(graph, rows, optimize, flash_budget(graph))[1]
 
 
-def _result(look: _Look) -> tuple[Schedule, Plan]:
-    return schedule_of(look.choice), look.plan
+def _whole(graph: Graph) -> tuple[Group, ...]:
+    return tuple(Group(layer, layer + 1) for layer in range(len(graph.nodes)))
 
 
-def _worthwhile(rows: Rows, base: _Look, optimize: Optimize) -> tuple[Rows, int]:
-    """The rows that raise the arena no higher than pays, and that height in bytes."""
-    floor = base.plan.arena_bytes
-    raises = [
-        [
-            max(0, base.plan.live_bytes(layer) + row.added_bytes - (least.added_bytes if least else 0) - floor)
-            for row in own
-        ]
-        for layer, (own, least) in enumerate(zip(rows, base.choice, strict=True))
+def _is_heavy(row: Row, own: Sequence[Row]) -> bool:
+    return row.cost.constant_bytes > HEAVY * min(other.cost.constant_bytes for other in own)
+
+
+def _placed(graph: Graph, look: _Look) -> Plan:
+    schedule = schedule_of(look.choice)
+    return place(graph, schedule, steps_of(Network(graph, layers_of(graph, schedule)), look.groups))
+
+
+def _checked(graph: Graph, look: _Look, placed: Plan | None = None) -> tuple[Schedule, Plan]:
+    schedule = schedule_of(look.choice)
+    result = placed or _placed(graph, look)
+    check(graph, schedule, result)
+    return schedule, result
+
+
+def cuts_of(graph: Graph, rows: Rows) -> Cuts:
+    """The groupings of a graph whose layers have these kernels to choose from."""
+    nodes = graph.nodes
+    by_rank = [
+        layers_of(graph, schedule_of([own[min(rank, len(own) - 1)] if own else None for own in rows]))
+        for rank in range(max(map(len, rows), default=1) or 1)
     ]
-    height = 0 if optimize is Optimize.RAM else _best_height(rows, raises, floor)
-    allowed = tuple(
-        tuple(row for row, needs in zip(own, needed, strict=True) if needs <= height)
-        for own, needed in zip(rows, raises, strict=True)
-    )
-    return allowed, floor + -(-height // WORD) * WORD
+    steps = [Step(layer, 0, node.outputs[0].rows) for layer, node in enumerate(nodes)]
+    live = []
+    for layers in by_rank:
+        timeline = follow(graph, layers, steps)
+        live.append(live_by_step([value.life() for value in timeline.values.values()], timeline.times))
+    whole = [[live[rank][layer] for rank in range(len(own))] for layer, own in enumerate(rows)]
+    return Cuts(Network(graph, by_rank[0]), rows, whole, inner_layers(graph))
 
 
-def _best_height(rows: Rows, raises: Sequence[Sequence[int]], floor: int) -> int:
-    """By how many bytes to raise the arena: what makes instructions × arena⁴ the least, without heavy rows."""
-    fastest: dict[int, int] = {}
-    asked = sorted(
-        (needs, layer, row.cost.instructions)
-        for layer, (own, needed) in enumerate(zip(rows, raises, strict=True))
-        for row, needs in zip(own, needed, strict=True)
-        if not _is_heavy(row, own)
-    )
-    total, best, best_score = 0, 0, None
-    for number, (needs, layer, count) in enumerate(asked):
-        was = fastest.get(layer)
-        fastest[layer] = count if was is None else min(was, count)
-        total += fastest[layer] - (was or 0)
-        if number + 1 < len(asked) and asked[number + 1][0] == needs:
-            continue
-        score = total * (floor + needs) ** WORTH
-        if best_score is None or score < best_score:
-            best, best_score = needs, score
-    return best
+def inner_layers(graph: Graph) -> range:
+    """The layers that are no edges: a program may run them alone."""
+    begin = sum(is_input_edge(graph, node) for node in graph.nodes)
+    return range(begin, len(graph.nodes) - sum(is_output_edge(graph, node) for node in graph.nodes))
 
 
-def _is_heavy(row: Row | None, own: Sequence[Row]) -> bool:
-    return row is not None and row.cost.constant_bytes > HEAVY * min(other.cost.constant_bytes for other in own)
+def _looks(cuts: Cuts, optimize: Optimize, budget: int, most: int) -> list[_Look]:
+    """The most promising groups and kernels of no more than `most` instructions, for limits from the lowest on."""
+    found: dict[_Look, int] = {}
+    lowest = cuts.lowest()
+    for step in LADDER:
+        limit = lowest * step // 1000
+        look = _look(cuts, optimize, budget, limit)
+        if look is not None:
+            found.setdefault(look, limit)
+    allowed = [look for look in found if look.instructions <= most]
+    return sorted(allowed, key=lambda look: _score(optimize, look.instructions, found[look]))[:PLACED]
 
 
-def _too_high(
-    rows: Rows, look: _Look, lean: Sequence[Row | None], most_bytes: int
-) -> tuple[frozenset[int], frozenset[int]]:
-    """The layers to blame where a plan is higher than reckoned: those with heavy rows, and all of them.
-
-    To blame are layers that stand too high and ask for more than their leanest row; or all that do, where none of them
-    stands too high and the planner only found no better packing.
-    """
-    greedy = {
-        layer
-        for layer, (row, least) in enumerate(zip(look.choice, lean, strict=True))
-        if row is not None and least is not None and row.memory > least.memory
-    }
-    high = frozenset(layer for layer in greedy if look.plan.live_bytes(layer) > most_bytes) or frozenset(greedy)
-    return frozenset(layer for layer in high if _is_heavy(look.choice[layer], rows[layer])), high
+def _look(cuts: Cuts, optimize: Optimize, budget: int, limit: int) -> _Look | None:
+    """The fastest groups within a limit, and the fastest kernels that the flash allows of those that fit there."""
+    ways = cuts.within(limit)
+    if ways is None:
+        return None
+    choice = choose([own for way in ways for own in way.offers], optimize, budget)
+    return _Look(tuple(way.group for way in ways), choice)
 
 
-def _without(rows: Rows, lean: Sequence[Row | None], layers: frozenset[int], light_of: Rows | None = None) -> Rows:
-    """The rows, of some layers only those that ask for no more than the leanest, or are not heavy in `light_of`."""
-
-    def stays(row: Row, layer: int) -> bool:
-        least = lean[layer]
-        if layer not in layers or least is None or row.memory <= least.memory:
-            return True
-        return light_of is not None and not _is_heavy(row, light_of[layer])
-
-    return tuple(tuple(row for row in own if stays(row, layer)) for layer, own in enumerate(rows))
+def _score(optimize: Optimize, count: int, arena_bytes: int) -> tuple[float, int]:
+    """The smaller the better."""
+    return (count * float(arena_bytes) ** WORTH if optimize is Optimize.BALANCED else arena_bytes), count

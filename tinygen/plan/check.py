@@ -1,16 +1,17 @@
 """The check, run on every plan, that no byte is written while another still needs it.
 
-It replays the steps on a model of the arena that remembers whose value each byte holds. It knows nothing of buffers or
-lifetimes, so a mistake there shows here.
+It replays the steps on a model of the arena that remembers for each byte which byte of which value it holds, and within
+a step the unit that reads it last. It knows nothing of lives, distances or rings, so a mistake there shows here.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import numpy as np
 
-from tinygen.ir import Graph, Kernel, Node, Tensor
+from tinygen.ir import Graph, Tensor
 from tinygen.kernels import Schedule
-from tinygen.plan.values import Plan, View
+from tinygen.plan.units import NEVER, Cells, Layer, layers_of
+from tinygen.plan.values import Bools, Ints, Plan, View
 
 NOBODY, SCRATCH = -1, -2
 
@@ -20,96 +21,134 @@ class PlanError(AssertionError):
 
 
 class _Arena:
-    """Whose value each byte holds, as runs of bytes with one owner: run i is begins[i] to begins[i + 1] - 1."""
+    """What each byte holds: `first byte of the value + byte within the value`, values counted one after the other."""
 
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        self._begins, self._owners = [0], [NOBODY]
+    def __init__(self, graph: Graph, layers: tuple[Layer | None, ...], plan: Plan) -> None:
+        self.holds = np.full(plan.arena_bytes, NOBODY, np.int64)
+        self._plan = plan
+        self._names: dict[int, int] = {}
+        end = 0
+        for tensor in graph.tensors():
+            self._names[tensor.index] = end
+            end += tensor.size_bytes
+        for node, layer in zip(graph.nodes, layers, strict=True):
+            if layer is None:
+                source = node.op.view_of(node)
+                assert source is not None
+                self._names[node.output.index] = self._names[node.input(source).index]
 
-    def write(self, begin: int, end: int, owner: int) -> None:
-        """Bytes begin to end - 1 now hold `owner`'s value."""
-        if begin < 0 or end > self.size_bytes:
-            raise PlanError(f"value {owner} lies outside the arena")
-        first, last = self._cut(begin), self._cut(end)
-        self._begins[first:last], self._owners[first:last] = [begin], [owner]
+    def addresses(self, tensor: Tensor, begin: int, end: int) -> Ints:
+        """Where the bytes of rows begin..end-1 lie, a row each."""
+        view: View = self._plan.views[tensor.index]
+        rows = np.arange(begin, end) % view.ring_rows * view.row_stride_bytes + view.offset_bytes
+        found = rows[:, None] + np.arange(tensor.row_bytes)[None, :]
+        if found.size and (found.min() < 0 or found.max() >= len(self.holds)):
+            raise PlanError(f"tensor {tensor.index} lies outside the arena")
+        return np.asarray(found)
 
-    def holds(self, begin: int, end: int, owner: int) -> bool:
-        """Whether bytes begin to end - 1 all hold `owner`'s value."""
-        first, last = bisect_right(self._begins, begin) - 1, bisect_right(self._begins, end - 1)
-        return begin >= 0 and end <= self.size_bytes and set(self._owners[first:last]) == {owner}
+    def names(self, tensor: Tensor, begin: int, end: int) -> Ints:
+        """What those bytes are called."""
+        rows = np.arange(begin, end) * tensor.row_bytes + self._names[tensor.index]
+        return np.asarray(rows[:, None] + np.arange(tensor.row_bytes)[None, :])
 
-    def _cut(self, at: int) -> int:
-        """The number of the run that begins at `at`, split off if there was none."""
-        run = bisect_right(self._begins, at) - 1
-        if self._begins[run] == at:
-            return run
-        self._begins.insert(run + 1, at)
-        self._owners.insert(run + 1, self._owners[run])
-        return run + 1
+    def write(self, tensor: Tensor, begin: int, end: int) -> None:
+        """Rows begin..end-1 are written."""
+        self.holds[self.addresses(tensor, begin, end)] = self.names(tensor, begin, end)
+
+    def forget_scratch(self) -> None:
+        """What a kernel leaves in its scratch is of no use to anybody."""
+        self.holds[self.holds == SCRATCH] = NOBODY
+
+    def expect(self, tensor: Tensor, begin: int, end: int, sentence: str) -> None:
+        """Raise PlanError unless rows begin..end-1 are there."""
+        if (self.holds[self.addresses(tensor, begin, end)] != self.names(tensor, begin, end)).any():
+            raise PlanError(sentence)
 
 
 def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
-    """Raise PlanError when a step reads bytes that no longer hold the value it reads."""
-    arena = _Arena(plan.arena_bytes)
-    value_of = {tensor.index: tensor.index for tensor in graph.tensors()}
+    """Raise PlanError when a step reads bytes that do not hold the value it reads, or a row is not made once."""
+    layers = layers_of(graph, schedule)
+    arena = _Arena(graph, layers, plan)
+    made = [np.zeros(node.outputs[0].rows, np.int64) for node in graph.nodes]
     for tensor in graph.inputs:
-        _write(arena, plan.views[tensor.index], tensor.index)
+        arena.write(tensor, 0, tensor.rows)
     for step in plan.steps:
-        node = graph.nodes[step.layer]
-        kernel = schedule.kernels[step.layer]
-        if (step.row_begin, step.row_end) != (0, node.outputs[0].rows):
-            raise PlanError(f"{node.describe()} runs on a part of its rows, which this check does not know")
-        if kernel is None:
-            source = node.op.view_of(node)
-            assert source is not None
-            value_of[node.output.index] = value_of[node.input(source).index]
-            _expect(arena, plan.views[node.output.index], value_of[node.output.index], node)
-            continue
-        sources = [t for i in kernel.operands(node) if (t := node.inputs[i]) is not None and not t.is_constant]
-        if size := kernel.scratch_bytes(node):
-            offset = plan.scratch_offsets[step.layer]
-            arena.write(offset, offset + size, SCRATCH)
-            for output in node.outputs:
-                begin, end = _span(plan.views[output.index])
-                if begin < offset + size and offset < end:
-                    raise PlanError(f"{node.describe()} writes tensor {output.index} over its own scratch")
-        for tensor in sources:
-            _expect(arena, plan.views[tensor.index], value_of[tensor.index], node)
-            for output in node.outputs:
-                _expect_apart(plan, kernel, tensor, output, node)
-        for output in node.outputs:
-            _write(arena, plan.views[output.index], output.index)
+        node, layer = graph.nodes[step.layer], layers[step.layer]
+        if not 0 <= step.row_begin < step.row_end <= len(made[step.layer]):
+            raise PlanError(f"{node.describe()} makes rows {step.row_begin} to {step.row_end}, which do not exist")
+        made[step.layer][step.row_begin : step.row_end] += 1
+        if layer is not None:
+            _replay(arena, layer, step.row_begin, step.row_end, plan.scratch_offsets.get(step.layer))
+        for tensor in node.outputs:
+            arena.expect(
+                tensor, step.row_begin, step.row_end, f"{node.describe()} does not leave tensor {tensor.index} whole"
+            )
+    for node, rows in zip(graph.nodes, made, strict=True):
+        if (rows != 1).any():
+            raise PlanError(f"{node.describe()} does not make each of its rows once")
     for tensor in graph.outputs:
-        if not arena.holds(*_span(plan.views[tensor.index]), value_of[tensor.index]):
-            raise PlanError(f"graph output {tensor.index} does not survive to the end")
+        arena.expect(tensor, 0, tensor.rows, f"graph output {tensor.index} does not survive to the end")
 
 
-def _expect_apart(plan: Plan, kernel: Kernel, tensor: Tensor, output: Tensor, node: Node) -> None:
-    """An output may touch an operand's bytes only from the same start and when the kernel goes element by element."""
-    source, sink = plan.views[tensor.index], plan.views[output.index]
-    if sink.offset_bytes + sink.size_bytes <= source.offset_bytes:
-        return
-    if source.offset_bytes + source.size_bytes <= sink.offset_bytes:
-        return
-    in_place = (
-        kernel.access.elementwise
-        and sink.offset_bytes == source.offset_bytes
-        and output.elements == tensor.elements
-        and output.dtype.size_bytes <= tensor.dtype.size_bytes
-    )
-    if not in_place:
-        raise PlanError(f"{node.describe()} writes tensor {output.index} over tensor {tensor.index}")
+def _replay(arena: _Arena, layer: Layer, begin: int, end: int, scratch_offset: int | None) -> None:
+    node = layer.node
+    call = layer.call(begin, end)
+    if layer.scratch_bytes:
+        offset = -1 if scratch_offset is None else scratch_offset
+        if offset < 0 or offset + layer.scratch_bytes > len(arena.holds):
+            raise PlanError(f"the scratch of {node.describe()} lies outside the arena")
+        arena.holds[offset : offset + layer.scratch_bytes] = SCRATCH
+    for number, cells in enumerate(call.whole.reads):
+        read = _by_byte(cells) != NEVER
+        rows = cells.first_row, cells.first_row + len(cells.unit)
+        at, names = arena.addresses(cells.tensor, *rows), arena.names(cells.tensor, *rows)
+        if (arena.holds[at] != names)[read].any():
+            raise PlanError(f"{node.describe()} reads tensor {cells.tensor.index}, whose bytes hold something else")
+        for other, sink in enumerate(call.whole.writes):
+            own = (call.channel.reads[number], call.channel.writes[other]) if layer.keeps_channels else None
+            if _takes_too_early(arena, call.whole.late, cells, sink, own):
+                raise PlanError(f"{node.describe()} writes tensor {sink.tensor.index} over tensor {cells.tensor.index}")
+    for cells in call.whole.writes:
+        rows = cells.first_row, cells.first_row + len(cells.unit)
+        if layer.scratch_bytes and (arena.holds[arena.addresses(cells.tensor, *rows)] == SCRATCH).any():
+            raise PlanError(f"{node.describe()} writes tensor {cells.tensor.index} over its own scratch")
+        arena.write(cells.tensor, *rows)
+    if layer.scratch_bytes:
+        arena.forget_scratch()
 
 
-def _span(view: View) -> tuple[int, int]:
-    """The first byte of a view and the one behind its last."""
-    return view.offset_bytes, view.offset_bytes + view.size_bytes
+def _takes_too_early(arena: _Arena, late: int, source: Cells, sink: Cells, own: tuple[Cells, Cells] | None) -> bool:
+    """Whether a byte of the sink is written where one of the source lies that this unit or a later one still reads.
+
+    `own` is what counts for bytes of one and the same channel, where it differs.
+    """
+    at = arena.addresses(source.tensor, source.first_row, source.first_row + len(source.unit))
+    to = arena.addresses(sink.tensor, sink.first_row, sink.first_row + len(sink.unit))
+    if not at.size or at.max() < to.min() or to.max() < at.min():
+        return False
+    base = int(min(at.min(), to.min()))
+    at, to = at - base, to - base
+    size = int(max(at.max(), to.max())) + 1
+
+    def conflicts(read: Cells, written: Cells, may_still_read: int) -> Bools:
+        needed = np.full(size, NEVER, np.int64)
+        np.maximum.at(needed, at.reshape(-1), _by_byte(read).reshape(-1))
+        return np.asarray((needed[to] != NEVER) & (needed[to] + may_still_read > _by_byte(written)))
+
+    found = conflicts(source, sink, late)
+    if own is not None:
+        channel = np.full(size, NEVER, np.int64)
+        channel[at] = _channels(source.tensor)[None, :]
+        found &= (channel[to] != _channels(sink.tensor)[None, :]) | conflicts(*own, 0)
+    return bool(found.any())
 
 
-def _write(arena: _Arena, view: View, value: int) -> None:
-    arena.write(*_span(view), value)
+def _by_byte(cells: Cells) -> Ints:
+    """The unit of each byte."""
+    return np.repeat(cells.unit, cells.cell_bytes, axis=1)
 
 
-def _expect(arena: _Arena, view: View, value: int, node: Node) -> None:
-    if not arena.holds(*_span(view), value):
-        raise PlanError(f"{node.describe()} reads value {value}, whose bytes hold another")
+def _channels(tensor: Tensor) -> Ints:
+    """The channel that each byte of a row belongs to."""
+    _, _, width, channels = tensor.nhwc
+    return np.tile(np.repeat(np.arange(channels), tensor.dtype.size_bytes), width)

@@ -1,27 +1,72 @@
-"""The planner's values: buffers, views, steps and the finished plan."""
+"""The planner's values: lives, buffers, views, steps and the finished plan."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
 BEFORE = -1
-"""The step before the first one, at which the caller writes the inputs."""
+"""The time at which the caller writes the inputs, and the step that stands for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Life:
+    """Runs of bytes that live alike: run i is bytes ends[i − 1] to ends[i] − 1, from birth[i] to death[i], included."""
+
+    ends: Ints
+    birth: Ints
+    death: Ints
+
+    @classmethod
+    def of_cells(cls, cell_bytes: int, birth: Ints, death: Ints) -> Life:
+        """A life from one birth and death a cell; neighbours that agree are joined."""
+        changes = np.flatnonzero((np.diff(birth) != 0) | (np.diff(death) != 0)) + 1
+        starts = np.concatenate([np.zeros(1, np.int64), changes])
+        ends = np.append(changes, len(birth)) * cell_bytes
+        return cls(ends, birth[starts], death[starts])
+
+    @classmethod
+    def constant(cls, size_bytes: int, birth: int, death: int) -> Life:
+        """All bytes live alike."""
+        return cls(np.array([size_bytes]), np.array([birth]), np.array([death]))
+
+    @property
+    def size_bytes(self) -> int:
+        return int(self.ends[-1])
+
+    @property
+    def begins(self) -> Ints:
+        return np.concatenate([np.zeros(1, np.int64), self.ends[:-1]])
+
+    @property
+    def first(self) -> int:
+        """The time of the first birth."""
+        return int(self.birth.min())
+
+    @property
+    def last(self) -> int:
+        """The time of the last death."""
+        return int(self.death.max())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """Bytes that live together, from step `birth` to step `death`, both included; `tensors` are the indices in it."""
+    """Bytes with one place in the arena: a value, under the indices of its tensors, or the scratch of layers."""
 
-    size_bytes: int
-    birth: int
-    death: int
+    life: Life
     tensors: tuple[int, ...]
-    scratch_of: int | None = None
+    scratch_of: tuple[int, ...] = ()
 
-    def meets(self, other: Buffer) -> bool:
-        """Whether both live at some step."""
-        return self.birth <= other.death and other.birth <= self.death
+    @property
+    def size_bytes(self) -> int:
+        return self.life.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +95,28 @@ class Step:
     row_end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The arena: a view for every run-time tensor, scratch for the nodes that need it, and the steps in order."""
+    """The arena: a view for every run-time tensor, scratch for the nodes that need it, and the steps in order.
+
+    `times` is when each step begins on the clock of the buffers' lives, and when the last one has ended; `live` the
+    most bytes that live at one moment of each step.
+    """
 
     views: Mapping[int, View]
     scratch_offsets: Mapping[int, int]
     steps: tuple[Step, ...]
     buffers: tuple[Buffer, ...]
     offsets: tuple[int, ...]
+    times: tuple[int, ...]
+    live: tuple[int, ...]
     arena_bytes: int
     lower_bound_bytes: int
 
-    def live_bytes(self, step: int) -> int:
-        """Bytes alive at a step."""
-        return sum(buffer.size_bytes for buffer in self.buffers if buffer.birth <= step <= buffer.death)
+    def live_bytes(self, layer: int) -> int:
+        """The most bytes that live at one moment of a layer's steps."""
+        return max((n for n, step in zip(self.live, self.steps, strict=True) if step.layer == layer), default=0)
+
+    def step_at(self, time: int) -> int:
+        """The step during which a time is; BEFORE the first, or the number of steps behind the last."""
+        return bisect_right(self.times, time) - 1
