@@ -33,7 +33,7 @@ VIEWS = frozenset({"reshape", "squeeze", "expand_dims"})
 CAUGHT = {"concatenation": "overlap", "pad": "overlap", "softmax": "buffer-overflow"}
 """Cases that the sanitizers stop beyond the limit: memcpy onto itself; a difference that the table does not have."""
 
-MODEST = {"mean_s8__c", "mean_s8__dsp", "depthwise_conv2d_s8__dsp_3x3"}
+MODEST = {"mean_s8__c", "mean_s8__dsp", "depthwise_conv2d_s8__dsp_3x3", "depthwise_conv2d_s8__dsp_3x3l"}
 """Kernels that keep more than they state: a mean over height and width goes channel by channel, and the large planes of
 a depthwise convolution hold all rows of a small input."""
 
@@ -73,14 +73,15 @@ def large_window(b: ModelBuilder, rng: np.random.Generator, op: str) -> None:
 def limit(layer: Layer, source: Value, sink: Value) -> tuple[int, int] | None:
     """The greatest distance at which an output still lies before what its first operand needs, and one too far.
 
-    None where no distance is forbidden. The second is one element more where a unit has read all that it needs, a pixel
-    more where whole pixels keep channels apart, else the unit's own bytes more.
+    None where no distance is forbidden. The second is one element more where a kernel goes element by element, a pixel
+    more where whole pixels keep channels apart, else the unit's own bytes more; kernels of whole pixels read up to
+    three before they write.
     """
     access = layer.access
     (operand, *_), output = layer.operands, layer.node.output
     pixel = output.nhwc[3] * output.dtype.size_bytes
     if access.reads_first:
-        more = max(operand.dtype.size_bytes, output.dtype.size_bytes)
+        more = max(operand.dtype.size_bytes, output.dtype.size_bytes) if access.elementwise else 3 * pixel
         gaps = forbidden(source.life(), sink.life(), output.dtype.size_bytes)
     elif layer.keeps_channels:
         gaps, more = forbidden(source.life(), sink.life(), pixel), pixel

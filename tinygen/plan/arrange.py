@@ -7,7 +7,7 @@ plan is taken.
 
     speed      the smallest arena for 1 % more instructions than the fastest kernels have
     ram        the smallest arena for 2.5 times as many
-    balanced   for up to 15 % more, where a percent of arena saves at least what four percent of instructions cost
+    balanced   for up to 20 % more, where a percent of arena saves at least what four percent of instructions cost
     flash      whole layers alone, with the kernels of the least flash
 
 Under `balanced`, kernels that have more than twice the constants of another one of the layer do not count among the
@@ -34,7 +34,7 @@ from tinygen.plan.stream import Group, Network, steps_of
 from tinygen.plan.units import layers_of
 from tinygen.plan.values import Plan, Step
 
-ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.15, Optimize.RAM: 1.5}
+ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.2, Optimize.RAM: 1.5}
 """The part of the fastest kernels' instructions that may be spent on a smaller arena."""
 
 HEAVY = 2
