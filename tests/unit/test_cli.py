@@ -183,7 +183,7 @@ def test_several_models_make_one_project(shared: list[str], tmp_path: Path, caps
 def test_models_that_fit_only_with_a_shared_arena_are_told_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["build", KWS, VISION, "--board", "nano33", "-o", str(tmp_path / "out"), "--max-ram", "30K"]
+    arguments = ["build", KWS, VISION, "--board", "nano33", "-o", str(tmp_path / "out"), "--max-ram", "12000"]
     assert main([*arguments, "--json"]) == 1
     assert "--shared-arena" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

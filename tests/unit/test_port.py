@@ -60,7 +60,7 @@ def model(tmp_path: Path) -> str:
     return str(path)
 
 
-def later(action: Callable[[], None], seconds: float = 0.3) -> None:
+def later(action: Callable[[], None], seconds: float = 2.0) -> None:
     threading.Timer(seconds, action).start()
 
 
@@ -150,7 +150,7 @@ def test_a_file_in_a_ports_place_is_told(model: str, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
-        ((), "the last line of classifier did not come in 2 s at 115200 baud, and no other. Flash the self-test"),
+        ((), "the last line of classifier did not come in 6 s at 115200 baud, and no other. Flash the self-test"),
         ((CYCLES,), f"; the last one was: {CYCLES}."),
         (("TINYGEN PASS kws inputs=1 layers=13",), "; the board runs the self-test of kws."),
     ],
@@ -158,8 +158,8 @@ def test_a_file_in_a_ports_place_is_told(model: str, capsys: pytest.CaptureFixtu
 def test_a_board_that_does_not_finish_is_told(
     sent: tuple[str, ...], sentence: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    later(lambda: wire.send(*sent), 0.5)
-    assert sentence in error_of(wire, model, capsys, "--timeout", "2")
+    later(lambda: wire.send(*sent))
+    assert sentence in error_of(wire, model, capsys, "--timeout", "6")
 
 
 def test_another_model_of_the_same_name_is_told(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,7 +221,7 @@ def test_a_pass_without_its_numbers_is_waited_past(
     line: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     later(lambda: wire.send(line))
-    assert f"; the last one was: {line}." in error_of(wire, model, capsys, "--timeout", "1.5")
+    assert f"; the last one was: {line}." in error_of(wire, model, capsys, "--timeout", "6")
 
 
 def test_a_whole_pass_behind_a_broken_one_counts(wire: Wire, model: str) -> None:

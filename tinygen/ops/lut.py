@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.ir import Access, Array, Cost, Int8Array, Int32, Kernel, Node, Params, Reference, Tensor, Unit
+from tinygen.ir import Access, Array, Cost, Int8Array, Int32, Kernel, Node, Op, Params, Reference, Tensor, Unit
 from tinygen.ir.kernel import same_rows
 
 EVERY_BYTE: Array = np.arange(256, dtype=np.uint8)
@@ -32,6 +32,11 @@ def cost(node: Node, reference: Reference) -> Cost:
 
 
 LUT = Kernel("lut_s8__c", access=Access(Unit.ELEMENT, same_rows, elementwise=True), params=params, cost=cost)
+
+
+def is_table(op: Op) -> bool:
+    """Whether each byte of the operator's output follows from one byte of its input."""
+    return any(kernel.params is params for kernel in op.kernels)
 
 
 def _scalar(node: Node) -> tuple[int, Tensor] | None:

@@ -24,7 +24,7 @@ from tinygen.ops.conv2d import Conv2D
 from tinygen.ops.depthwise_conv2d import DepthwiseConv2D
 from tinygen.ops.expand_dims import ExpandDims
 from tinygen.ops.fully_connected import FullyConnected
-from tinygen.ops.lut import LUT
+from tinygen.ops.lut import is_table
 from tinygen.ops.mean import Mean, averaged_axes
 from tinygen.ops.mul import Mul
 from tinygen.ops.pad import Pad, PadV2, paddings
@@ -80,7 +80,7 @@ def relations(node: Node, intervals: Mapping[int, Interval]) -> tuple[Relation, 
         return _view(node)
     is_by_channel = (
         isinstance(op, Pool2D)
-        or LUT in op.kernels
+        or is_table(op)
         or (isinstance(op, Pad | PadV2) and paddings(node)[-1] == (0, 0))
         or (isinstance(op, Mean) and len(node.input(0).shape) - 1 not in averaged_axes(node))
     )

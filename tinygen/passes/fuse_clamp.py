@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygen import fixedpoint
 from tinygen.ir import Activation, DType, Fusion, Graph, Node, Reference, Tensor
-from tinygen.ops.lut import LUT
+from tinygen.ops.lut import is_table
 from tinygen.passes.readers import private_tensors
 
 CLAMPS = (Activation.NONE, Activation.RELU, Activation.RELU6, Activation.RELU_N1_TO_1)
@@ -47,7 +47,7 @@ def fuse_clamp(graph: Graph, reference: Reference) -> Graph:
 
 def _maker(node: Node, made_at: dict[int, int], private: set[int]) -> int | None:
     """Where the operator stands that makes a table's input for it alone."""
-    if LUT not in node.op.kernels or node.input(0).index not in private:
+    if not is_table(node.op) or node.input(0).index not in private:
         return None
     return made_at.get(node.input(0).index)
 

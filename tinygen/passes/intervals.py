@@ -25,7 +25,7 @@ from tinygen.ops.depthwise_conv2d import DepthwiseConv2D
 from tinygen.ops.expand_dims import ExpandDims
 from tinygen.ops.filters import bias_values
 from tinygen.ops.fully_connected import FullyConnected
-from tinygen.ops.lut import LUT
+from tinygen.ops.lut import is_table
 from tinygen.ops.mean import Mean, averaged_axes
 from tinygen.ops.mul import Mul
 from tinygen.ops.pad import Pad, PadV2, paddings, value_of
@@ -95,7 +95,7 @@ _Rule = Callable[[Node, Mapping[int, Interval], Reference], Interval | None]
 
 
 def _rule(op: Op) -> _Rule | None:
-    if LUT in op.kernels:
+    if is_table(op):
         return _table
     return next((rule for kind, rule in _RULES.items() if isinstance(op, kind)), None)
 
