@@ -85,11 +85,6 @@ def all_columns(node: Node, operand: int, begin: int, end: int) -> Rows:
     return 0, node.input(operand).nhwc[2]
 
 
-def same_columns(node: Node, operand: int, begin: int, end: int) -> Rows:
-    """Output columns begin..end-1 read the same columns of the operand."""
-    return begin, end
-
-
 def one_unit(node: Node) -> int:
     """One row at a time."""
     return 1

@@ -36,7 +36,7 @@ from tinygen.ops.filters import (
     one_channel_each,
     one_scale_or_one_a_channel,
 )
-from tinygen.ops.window import NO_BORDER, Border, batch_rows, filter_windows
+from tinygen.ops.window import NO_BORDER, Border, batch_rows, filter_geometry, filter_windows
 
 
 def filter_fits(node: Node) -> str | None:
@@ -81,27 +81,13 @@ def params(node: Node, reference: Reference) -> Conv2DParams:
     """What conv2d_s8__c is given."""
     op, data, weights, output = node.op, node.input(0), node.input(1), node.output
     assert isinstance(op, Conv2D) and weights.data is not None
-    down, across = filter_windows(node)
     multiplier, shift = multipliers_and_shifts(channel_factors(node))
     clamp_min, clamp_max = clamp_bounds(op.fused_activation_function, output)
     channels = output.shape[3]
     return Conv2DParams(
-        input_height=data.shape[1],
-        input_width=data.shape[2],
-        input_channels=data.shape[3],
-        output_height=output.shape[1],
-        output_width=output.shape[2],
-        output_channels=channels,
-        filter_height=down.taps,
-        filter_width=across.taps,
+        **filter_geometry(node),
         filter_channels=weights.shape[3],
         outputs_per_group=channels * weights.shape[3] // data.shape[3],
-        stride_h=down.stride,
-        stride_w=across.stride,
-        dilation_h=down.dilation,
-        dilation_w=across.dilation,
-        pad_top=down.before,
-        pad_left=across.before,
         input_offset=-data.zero_point,
         output_zero_point=output.zero_point,
         clamp_min=clamp_min,

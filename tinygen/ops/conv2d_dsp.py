@@ -13,7 +13,7 @@ from tinygen.ir import Activation, Int32, Int32Array, Node, Params, Reference
 from tinygen.ops import dsp, requantize
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.dsp import Channels, Int32s, Int64s
-from tinygen.ops.window import filter_windows
+from tinygen.ops.window import filter_geometry, filter_windows
 
 PIXELS = 3
 SLACK = 3
@@ -223,24 +223,11 @@ class Conv2DDspParams(Params):
 
 def params(node: Node, reference: Reference) -> Conv2DDspParams:
     """What conv2d_s8__dsp is given."""
-    data, output = node.input(0), node.output
-    down, across = filter_windows(node)
+    data = node.input(0)
+    down, _ = filter_windows(node)
     patch = Patch.of(node)
     return Conv2DDspParams(
-        input_height=data.shape[1],
-        input_width=data.shape[2],
-        input_channels=data.shape[3],
-        output_height=output.shape[1],
-        output_width=output.shape[2],
-        output_channels=output.shape[3],
-        filter_height=down.taps,
-        filter_width=across.taps,
-        stride_h=down.stride,
-        stride_w=across.stride,
-        dilation_h=down.dilation,
-        dilation_w=across.dilation,
-        pad_top=down.before,
-        pad_left=across.before,
+        **filter_geometry(node),
         row_slices=patch.slices // down.taps,
         slice_words=patch.words,
         slack=patch.slack,

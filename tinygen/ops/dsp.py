@@ -88,17 +88,6 @@ def channels_of(node: Node) -> Channels:
     return Channels(weights, starts, tuple(multipliers), tuple(right_shifts), lows, highs)
 
 
-def two_roundings_fit(node: Node) -> str | None:
-    """Every factor must be below one half, and every sum fit the instructions that requantise it."""
-    channels = channels_of(node)
-    for channel, shift in enumerate(channels.right_shifts):
-        low, high = int(channels.lows[channel]), int(channels.highs[channel])
-        # twice the addend is computed first: (2 × zero point + 1) × 2^shift
-        if shift < 1 or max(-low, high) >= LARGEST_SUM or 257 << shift >= 2**31 - 1:
-            return f"sums from {low} to {high} with factor {channel_factors(node)[channel]:g} in channel {channel}"
-    return None
-
-
 def weight_words(first: Int64s, second: Int64s, *, shared: bool) -> Int64s:
     """Words of two products of both outputs, in the order of SXTB16: of four 0 and 2, then 1 and 3."""
     halves = (256 * second + first if shared else (second & 255) * 256 + (first & 255)) & 0xFFFF

@@ -100,3 +100,26 @@ def filter_windows(node: Node) -> tuple[Window, Window]:
         Window.of(height, taps_h, op.stride_h, op.dilation_h_factor, op.padding, border.down),
         Window.of(width, taps_w, op.stride_w, op.dilation_w_factor, op.padding, border.across),
     )
+
+
+def filter_geometry(node: Node) -> dict[str, int]:
+    """Sizes and windows of such an operator, by the names that parameter structs have for them."""
+    (_, input_height, input_width, input_channels) = node.input(0).shape
+    (_, output_height, output_width, output_channels) = node.output.shape
+    down, across = filter_windows(node)
+    return {
+        "input_height": input_height,
+        "input_width": input_width,
+        "input_channels": input_channels,
+        "output_height": output_height,
+        "output_width": output_width,
+        "output_channels": output_channels,
+        "filter_height": down.taps,
+        "filter_width": across.taps,
+        "stride_h": down.stride,
+        "stride_w": across.stride,
+        "dilation_h": down.dilation,
+        "dilation_w": across.dilation,
+        "pad_top": down.before,
+        "pad_left": across.before,
+    }
