@@ -58,4 +58,4 @@ def test_bars_are_of_cortex_m4_alone() -> None:
 
 
 def test_a_model_that_does_not_fit_is_no_row_but_a_sentence() -> None:
-    assert "does not fit" in run(str(EXAMPLES[2]), "--board", "microbit", "--fast")
+    assert "does not fit" in run(str(shared_model("mlperf_vww")), "--board", "microbit", "--fast")

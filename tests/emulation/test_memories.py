@@ -89,7 +89,7 @@ def test_a_small_memory_takes_the_constants_that_are_read_most_often() -> None:
     board = load_board("nucleo-h743zi")
     dtcm = second(board)
     program = compiled(board, None, None, VISION).program
-    room = 9_000
+    room = program.plan.arena_bytes - 1
     tiny = replace(
         board,
         memories=tuple(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import EXAMPLES
+from tests.support.paths import EXAMPLES, shared_model
 from tinygen import Profile, compile_model, load_board, profile, read_model
 from tinygen.cli import main
 from tinygen.emulate import find_emulator
@@ -148,7 +148,6 @@ def test_a_qemu_that_takes_no_plugin_runs_without(monkeypatch: pytest.MonkeyPatc
         (["missing.tflite", "--board", "nano33"], 2, "missing.tflite"),
         ([GESTURE, "--board", "nano3"], 2, "nano33"),
         ([GESTURE, "--board", "nano33", "--emulator", "qemu"], 2, "QEMU has no machine"),
-        ([VISION, "--board", "microbit"], 1, "does not fit"),
     ],
 )
 def test_what_cannot_be_profiled_is_refused(
@@ -156,3 +155,8 @@ def test_what_cannot_be_profiled_is_refused(
 ) -> None:
     assert main(["profile", *arguments]) == code
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_model_that_does_not_fit_the_board_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", str(shared_model("mlperf_vww")), "--board", "microbit"]) == 1
+    assert "does not fit" in " ".join(capsys.readouterr().err.split())

@@ -102,7 +102,7 @@ def test_every_board_passes_in_every_emulator_that_has_it(name: str, compiler: s
 @pytest.mark.parametrize("name", UNICORN_BOARDS)
 def test_the_cycles_that_unicorn_shows_are_the_instructions_it_counts(name: str, firmwares) -> None:  # type: ignore[no-untyped-def]
     result = run(firmwares(name), "unicorn")
-    assert result.instructions and 5_000 < result.instructions < 50_000
+    assert result.instructions and 1_000 < result.instructions < 50_000
     assert result.cycles == (result.instructions if name in WITH_COUNTER else None)
     assert run(firmwares(name), "unicorn") == result
 
