@@ -39,7 +39,7 @@ def variants(case: Case, count: int) -> list[tuple[Reference, Graph, Sources]]:
     return list(texts.values())
 
 
-SECOND_COMPILER = 40
+SECOND_COMPILER = 20
 """Nodes at most that GCC compiles too, after clang had them all."""
 
 COMPILERS = {"gcc": "apt install gcc", "clang": "apt install clang libclang-rt-dev"}
