@@ -14,6 +14,7 @@ from tests.support.platformio.install import HERE
 from tinygen import load_board
 from tinygen.boards import board_names
 from tinygen.export import ProjectKind, export_project, write_folder
+from tinygen.resources import resource_path
 
 # Signatures as in ESP-IDF 5 (esp_cpu.h, esp_timer.h, FreeRTOS) and Zephyr 4 (kernel.h, sys/printk.h).
 ESP_IDF = {
@@ -129,7 +130,7 @@ def test_console_and_counter_are_the_ones_that_the_emulated_self_test_has(
     for name in SAME_SOURCE[board, kind, folder]:
         banner, _, text = files[folder + name].partition("\n")
         assert "which overwrites this file at the next build" in banner
-        assert text == (ROOT / "firmware" / name).read_text()
+        assert text == (resource_path("firmware") / name).read_text()
     build = files.get("platformio.ini", "") + files.get("samples/selftest/CMakeLists.txt", "")
     if kind is not ProjectKind.ARDUINO:  # which compiles all that lies beside a sketch
         assert all(name in build for name in SAME_SOURCE[board, kind, folder] if not name.endswith(".h"))

@@ -18,6 +18,7 @@ import pytest
 from tests.golden.models import classifier
 from tinygen.cli import main
 from tinygen.errors import ToolError
+from tinygen.validate import port as port_module
 from tinygen.validate.port import read_port
 
 pty = pytest.importorskip("pty", reason="pseudo-terminals are missing: they need Linux or macOS")
@@ -60,8 +61,32 @@ def model(tmp_path: Path) -> str:
     return str(path)
 
 
-def later(action: Callable[[], None], seconds: float = 2.0) -> None:
-    threading.Timer(seconds, action).start()
+opened = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def told_of_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a port empties it, so a board may speak only afterwards, however long the model took to read."""
+    really_open = port_module._open
+    opened.clear()
+
+    def open_and_tell(port: str, baud: int) -> object:
+        connection = really_open(port, baud)
+        opened.set()
+        return connection
+
+    monkeypatch.setattr(port_module, "_open", open_and_tell)
+
+
+def later(action: Callable[[], None]) -> None:
+    """Let the board act when its port is open."""
+
+    def act() -> None:
+        if opened.wait(60):
+            time.sleep(0.1)
+            action()
+
+    threading.Thread(target=act, daemon=True).start()
 
 
 def validate(model: str, wire: Wire, *more: str) -> int:
@@ -93,7 +118,7 @@ def test_bytes_may_come_one_by_one(wire: Wire, model: str) -> None:
             os.write(wire.board, bytes([byte]))
             time.sleep(0.002)
 
-    later(trickle, 0.1)
+    later(trickle)
     assert validate(model, wire) == 0
 
 
@@ -150,7 +175,7 @@ def test_a_file_in_a_ports_place_is_told(model: str, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
-        ((), "the last line of classifier did not come in 6 s at 115200 baud, and no other. Flash the self-test"),
+        ((), "the last line of classifier did not come in 1 s at 115200 baud, and no other. Flash the self-test"),
         ((CYCLES,), f"; the last one was: {CYCLES}."),
         (("TINYGEN PASS kws inputs=1 layers=13",), "; the board runs the self-test of kws."),
     ],
@@ -159,7 +184,7 @@ def test_a_board_that_does_not_finish_is_told(
     sent: tuple[str, ...], sentence: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     later(lambda: wire.send(*sent))
-    assert sentence in error_of(wire, model, capsys, "--timeout", "6")
+    assert sentence in error_of(wire, model, capsys, "--timeout", "1")
 
 
 def test_another_model_of_the_same_name_is_told(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,7 +246,7 @@ def test_a_pass_without_its_numbers_is_waited_past(
     line: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     later(lambda: wire.send(line))
-    assert f"; the last one was: {line}." in error_of(wire, model, capsys, "--timeout", "6")
+    assert f"; the last one was: {line}." in error_of(wire, model, capsys, "--timeout", "1")
 
 
 def test_a_whole_pass_behind_a_broken_one_counts(wire: Wire, model: str) -> None:
