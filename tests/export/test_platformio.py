@@ -70,12 +70,12 @@ def test_a_flipped_weight_bit_fails_in_the_layer_that_owns_it(pio_core: Path, tm
     folder = write_project(ProjectKind.PLATFORMIO, bundle("nano33", KWS), tmp_path / "flipped")
     weights = folder / "lib" / "kws" / "src" / "kws_weights.c"
     text = weights.read_text()
-    changed = re.sub(r"(\] = \{\n    )(-?\d+)", lambda m: m[1] + str(int(m[2]) ^ 64), text, count=1)
+    changed = re.sub(r"( = \{\n    )(-?\d+)", lambda m: m[1] + str(int(m[2]) ^ 64), text, count=1)
     assert changed != text
     weights.write_text(changed)
     output = run_elf(build(pio_core, folder), load_board("nano33"))
     assert output.lines[-1].startswith("TINYGEN FAIL kws inputs=1"), output
-    assert any(line.startswith("TINYGEN DIFFER kws input=0 layer=0 op=CONV_2D ") for line in output.lines)
+    assert any(line.startswith("TINYGEN DIFFER kws constants layer=0 op=CONV_2D ") for line in output.lines)
 
 
 def test_the_stm32cube_program_prints_on_the_boards_own_uart(pio_core: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tinygen.toolchain import board_platform, find_toolchain
 from tinygen.validate.evaluate import evaluate
 
 BOARDS = ("nano33", "pico", "esp32c3")
-NODES = 40
+NODES = 24
 
 
 @pytest.mark.parametrize("board_name", BOARDS)

@@ -4,7 +4,7 @@
  *   model      classifier, sha256 85c0fedbc257bab00ead0a6b66bd00e62f78b70775d3661744a8841ce79f65e6
  *   target     cortex-m0
  *   reference  litert
- *   arena      87 bytes
+ *   arena      64 bytes
  *   weights    463 bytes
  */
 #include "classifier.h"
@@ -69,14 +69,14 @@ extern const int32_t classifier_layer_5_exponentials[70];
 #define TINYGEN_CHECK(name, is_true) typedef char name[(is_true) ? 1 : -1]
 #endif
 
-TINYGEN_CHECK(classifier_layer_0_fits_the_arena, 87 <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_layer_1_fits_the_arena, 87 <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_layer_2_fits_the_arena, 31 <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_layer_3_fits_the_arena, 31 <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_layer_4_fits_the_arena, 31 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_0_fits_the_arena, 64 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_1_fits_the_arena, 55 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_2_fits_the_arena, 55 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_3_fits_the_arena, 3 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_4_fits_the_arena, 8 <= CLASSIFIER_ARENA_BYTES);
 TINYGEN_CHECK(classifier_layer_5_fits_the_arena, 8 <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_input_0_fits_the_arena, CLASSIFIER_INPUT_0_BYTES <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_output_0_fits_the_arena, 4 + CLASSIFIER_OUTPUT_0_BYTES <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_input_0_fits_the_arena, 4 + CLASSIFIER_INPUT_0_BYTES <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_output_0_fits_the_arena, CLASSIFIER_OUTPUT_0_BYTES <= CLASSIFIER_ARENA_BYTES);
 TINYGEN_CHECK(
     classifier_ledger_adds_up,
     CLASSIFIER_STATE_BYTES + CLASSIFIER_ACTIVATION_BYTES + CLASSIFIER_SCRATCH_BYTES + CLASSIFIER_UNUSED_BYTES
@@ -556,10 +556,10 @@ static void layer_0(void *arena, int32_t row_begin, int32_t row_end)
     };
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
-        { bytes + 0, 10, 6 },
+        { bytes + 4, 10, 6 },
     };
     const tinygen_sink out[] = {
-        { bytes + 60, 9, 3 },
+        { bytes + 0, 9, 3 },
     };
 
     conv2d_s8__c(&params, in, out, row_begin, row_end);
@@ -596,10 +596,10 @@ static void layer_1(void *arena, int32_t row_begin, int32_t row_end)
     };
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
-        { bytes + 60, 9, 3 },
+        { bytes + 0, 9, 3 },
     };
     const tinygen_sink out[] = {
-        { bytes + 0, 9, 3 },
+        { bytes + 28, 9, 3 },
     };
 
     depthwise_conv2d_s8__c(&params, in, out, row_begin, row_end);
@@ -626,10 +626,10 @@ static void layer_2(void *arena, int32_t row_begin, int32_t row_end)
     };
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
-        { bytes + 0, 9, 3 },
+        { bytes + 28, 9, 3 },
     };
     const tinygen_sink out[] = {
-        { bytes + 28, 3, 1 },
+        { bytes + 0, 3, 1 },
     };
 
     average_pool2d_s8__c(&params, in, out, row_begin, row_end);
@@ -654,10 +654,10 @@ static void layer_4(void *arena, int32_t row_begin, int32_t row_end)
     };
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
-        { bytes + 28, 3, 1 },
+        { bytes + 0, 3, 1 },
     };
     const tinygen_sink out[] = {
-        { bytes + 0, 4, 1 },
+        { bytes + 4, 4, 1 },
     };
 
     fully_connected_s8__c_single(&params, in, out, row_begin, row_end);
@@ -675,10 +675,10 @@ static void layer_5(void *arena, int32_t row_begin, int32_t row_end)
     };
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
-        { bytes + 0, 4, 1 },
+        { bytes + 4, 4, 1 },
     };
     const tinygen_sink out[] = {
-        { bytes + 4, 4, 1 },
+        { bytes + 0, 4, 1 },
     };
 
     softmax_s8__c(&params, in, out, row_begin, row_end);
@@ -687,13 +687,13 @@ static void layer_5(void *arena, int32_t row_begin, int32_t row_end)
 
 void *classifier_input(void *arena, int32_t index)
 {
-    static const int32_t offsets[] = { 0 };
+    static const int32_t offsets[] = { 4 };
     return (uint8_t *)arena + offsets[index];
 }
 
 void *classifier_output(void *arena, int32_t index)
 {
-    static const int32_t offsets[] = { 4 };
+    static const int32_t offsets[] = { 0 };
     return (uint8_t *)arena + offsets[index];
 }
 
@@ -704,7 +704,7 @@ void classifier_run(void *arena)
     layer_1(arena, 0, 3);
     layer_2(arena, 0, 1);
     /* Layer 3: RESHAPE, int8 1x1x1x3 -> int8 1x3: the same bytes, nothing to do */
-    TINYGEN_STEP(3, 0, (uint8_t *)arena + 28, 3, 1, 3, 0, 1);
+    TINYGEN_STEP(3, 0, (uint8_t *)arena + 0, 3, 1, 3, 0, 1);
     layer_4(arena, 0, 1);
     layer_5(arena, 0, 1);
 }

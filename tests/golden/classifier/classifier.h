@@ -4,7 +4,7 @@
  *   model      classifier, sha256 85c0fedbc257bab00ead0a6b66bd00e62f78b70775d3661744a8841ce79f65e6
  *   target     cortex-m0
  *   reference  litert
- *   arena      87 bytes
+ *   arena      64 bytes
  *   weights    463 bytes
  *
  * The caller owns the arena: CLASSIFIER_ARENA_BYTES bytes that start at a multiple of CLASSIFIER_ARENA_ALIGN.
@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-#define CLASSIFIER_ARENA_BYTES 87
+#define CLASSIFIER_ARENA_BYTES 64
 #define CLASSIFIER_ARENA_ALIGN 16
 #define CLASSIFIER_INPUTS 1
 #define CLASSIFIER_OUTPUTS 1
@@ -35,7 +35,7 @@ extern "C" {
  * compile when a later model needs more.
  */
 #define CLASSIFIER_STATE_BYTES 0
-#define CLASSIFIER_ACTIVATION_BYTES 87
+#define CLASSIFIER_ACTIVATION_BYTES 64
 #define CLASSIFIER_SCRATCH_BYTES 0
 #define CLASSIFIER_UNUSED_BYTES 0
 #define CLASSIFIER_CONSTANT_BYTES 463

@@ -4,7 +4,7 @@
  *   model      classifier, sha256 85c0fedbc257bab00ead0a6b66bd00e62f78b70775d3661744a8841ce79f65e6
  *   target     cortex-m0
  *   reference  litert
- *   arena      87 bytes
+ *   arena      64 bytes
  *   weights    463 bytes
  */
 #include <stdint.h>

@@ -4,7 +4,7 @@
  *   model      float_edges, sha256 c1f353bc27c3c257b5e3c448572cf453914de94839a20d3d1dc7c1b5192ace4a
  *   target     cortex-m0
  *   reference  litert
- *   arena      256 bytes
+ *   arena      128 bytes
  *   weights    256 bytes
  */
 #include "float_edges.h"
@@ -58,11 +58,11 @@ extern const int8_t float_edges_layer_1_table[256];
 #endif
 
 TINYGEN_CHECK(float_edges_layer_0_fits_the_arena, 128 <= FLOAT_EDGES_ARENA_BYTES);
-TINYGEN_CHECK(float_edges_layer_1_fits_the_arena, 160 <= FLOAT_EDGES_ARENA_BYTES);
-TINYGEN_CHECK(float_edges_layer_2_fits_the_arena, 160 <= FLOAT_EDGES_ARENA_BYTES);
-TINYGEN_CHECK(float_edges_layer_3_fits_the_arena, 256 <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_layer_1_fits_the_arena, 64 <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_layer_2_fits_the_arena, 128 <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_layer_3_fits_the_arena, 128 <= FLOAT_EDGES_ARENA_BYTES);
 TINYGEN_CHECK(float_edges_input_0_fits_the_arena, FLOAT_EDGES_INPUT_0_BYTES <= FLOAT_EDGES_ARENA_BYTES);
-TINYGEN_CHECK(float_edges_output_0_fits_the_arena, 128 + FLOAT_EDGES_OUTPUT_0_BYTES <= FLOAT_EDGES_ARENA_BYTES);
+TINYGEN_CHECK(float_edges_output_0_fits_the_arena, FLOAT_EDGES_OUTPUT_0_BYTES <= FLOAT_EDGES_ARENA_BYTES);
 TINYGEN_CHECK(
     float_edges_ledger_adds_up,
     FLOAT_EDGES_STATE_BYTES + FLOAT_EDGES_ACTIVATION_BYTES + FLOAT_EDGES_SCRATCH_BYTES + FLOAT_EDGES_UNUSED_BYTES
@@ -325,7 +325,7 @@ static void layer_1(void *arena, int32_t row_begin, int32_t row_end)
         { bytes + 0, 8, 4 },
     };
     const tinygen_sink out[] = {
-        { bytes + 128, 8, 4 },
+        { bytes + 32, 8, 4 },
     };
 
     lut_s8__c(&params, in, out, row_begin, row_end);
@@ -362,10 +362,10 @@ static void layer_2(void *arena, int32_t row_begin, int32_t row_end)
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
         { bytes + 0, 8, 4 },
-        { bytes + 128, 8, 4 },
+        { bytes + 32, 8, 4 },
     };
     const tinygen_sink out[] = {
-        { bytes + 0, 8, 4 },
+        { bytes + 96, 8, 4 },
     };
 
     add_s8__c_plus(&params, in, out, row_begin, row_end);
@@ -382,10 +382,10 @@ static void layer_3(void *arena, int32_t row_begin, int32_t row_end)
     };
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
-        { bytes + 0, 8, 4 },
+        { bytes + 96, 8, 4 },
     };
     const tinygen_sink out[] = {
-        { bytes + 128, 32, 4 },
+        { bytes + 0, 32, 4 },
     };
 
     dequantize_s8_f32__c(&params, in, out, row_begin, row_end);
@@ -400,7 +400,7 @@ void *float_edges_input(void *arena, int32_t index)
 
 void *float_edges_output(void *arena, int32_t index)
 {
-    static const int32_t offsets[] = { 128 };
+    static const int32_t offsets[] = { 0 };
     return (uint8_t *)arena + offsets[index];
 }
 
@@ -412,7 +412,7 @@ void *float_edges_input_quantized(void *arena, int32_t index)
 
 void *float_edges_output_quantized(void *arena, int32_t index)
 {
-    static const int32_t offsets[] = { 0 };
+    static const int32_t offsets[] = { 96 };
     return (uint8_t *)arena + offsets[index];
 }
 

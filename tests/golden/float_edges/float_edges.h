@@ -4,7 +4,7 @@
  *   model      float_edges, sha256 c1f353bc27c3c257b5e3c448572cf453914de94839a20d3d1dc7c1b5192ace4a
  *   target     cortex-m0
  *   reference  litert
- *   arena      256 bytes
+ *   arena      128 bytes
  *   weights    256 bytes
  *
  * The caller owns the arena: FLOAT_EDGES_ARENA_BYTES bytes that start at a multiple of FLOAT_EDGES_ARENA_ALIGN.
@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-#define FLOAT_EDGES_ARENA_BYTES 256
+#define FLOAT_EDGES_ARENA_BYTES 128
 #define FLOAT_EDGES_ARENA_ALIGN 16
 #define FLOAT_EDGES_INPUTS 1
 #define FLOAT_EDGES_OUTPUTS 1
@@ -35,7 +35,7 @@ extern "C" {
  * compile when a later model needs more.
  */
 #define FLOAT_EDGES_STATE_BYTES 0
-#define FLOAT_EDGES_ACTIVATION_BYTES 256
+#define FLOAT_EDGES_ACTIVATION_BYTES 128
 #define FLOAT_EDGES_SCRATCH_BYTES 0
 #define FLOAT_EDGES_UNUSED_BYTES 0
 #define FLOAT_EDGES_CONSTANT_BYTES 256

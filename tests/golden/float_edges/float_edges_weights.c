@@ -4,7 +4,7 @@
  *   model      float_edges, sha256 c1f353bc27c3c257b5e3c448572cf453914de94839a20d3d1dc7c1b5192ace4a
  *   target     cortex-m0
  *   reference  litert
- *   arena      256 bytes
+ *   arena      128 bytes
  *   weights    256 bytes
  */
 #include <stdint.h>
