@@ -16,6 +16,8 @@ from tinygen.kernels import Optimize, Schedule
 from tinygen.plan import Plan, plan
 from tinygen.plan.check import PlanError, check
 from tinygen.plan.place import place
+from tinygen.plan.stream import Group, Network, steps_of
+from tinygen.plan.units import layers_of
 
 GRAPHS, IN_C, SIDE = 2000, 240, 8
 FEATURES = (frozenset[str](), frozenset({"dsp"}))
@@ -60,6 +62,22 @@ def executable(seed: int) -> Hosted:
 
 def real(kernels: tuple[Kernel, ...], chosen: Kernel | None) -> Kernel | None:
     return None if chosen is None else next(kernel for kernel in kernels if kernel.name == chosen.name)
+
+
+@needs_compiler
+def test_rows_of_a_depthwise_output_take_the_place_of_input_rows_that_die(tmp_path: Path) -> None:
+    graph, schedule = residual_network(blocks=2, height=32, features=FEATURES[1])
+    network = Network(graph, layers_of(graph, schedule))
+    found = place(graph, schedule, steps_of(network, [Group(0, len(graph.nodes))]))
+    check(graph, schedule, found)
+    guests = [t for t, view in found.views.items() if view.is_guest]
+    assert len(guests) >= 2
+    assert {found.views[t].pace for t in guests} == {1, 2}
+    for tensor in guests:  # in the slot of a row that the next output row still needs
+        view = found.views[tensor]
+        views = {**found.views, tensor: dataclasses.replace(view, turn=(view.turn + view.pace) % view.ring_rows)}
+        assert not passes(Hosted(graph, schedule, found), dataclasses.replace(found, views=views))
+    assert wrong_values([Hosted(graph, schedule, found)], tmp_path) == [0]
 
 
 # --- negative controls --------------------------------------------------------------------------------------------

@@ -61,7 +61,8 @@ class Replay:
     def address(self, tensor: Tensor, byte: int) -> int:
         view = self.plan.views[tensor.index]
         row, column = divmod(byte, tensor.row_bytes)
-        return view.offset_bytes + row % view.ring_rows * view.row_stride_bytes + column
+        slot = (row * view.pace + view.turn) % view.ring_rows
+        return view.offset_bytes + slot * view.row_stride_bytes + column
 
     def write(self, tensor: Tensor, span: Iterable[int]) -> None:
         for byte in span:

@@ -21,7 +21,7 @@ SHORTER_RINGS = range(4)
 
 
 def residual_network(blocks: int, height: int, features: frozenset[str] = frozenset()) -> tuple[Graph, Schedule]:
-    """Three convolutions, then blocks of depthwise and pointwise convolutions with a sum, at half the height each."""
+    """Three convolutions, then blocks at half the height each: depthwise and pointwise, twice, and again with a sum."""
     rng = np.random.default_rng(blocks)
     b = ModelBuilder("residual")
     at = b.input((1, height, 10, 4), scale=SCALE)
@@ -41,6 +41,7 @@ def residual_network(blocks: int, height: int, features: frozenset[str] = frozen
     for _ in range(blocks):
         channels = b.tensors[at].fields["shape"][3] + 4
         at = window("CONV_2D", window("DEPTHWISE_CONV_2D", at, channels - 4, 3, 2), channels, 1, 1)
+        at = window("CONV_2D", window("DEPTHWISE_CONV_2D", at, channels, 3, 1), channels, 1, 1)
         inner = window("CONV_2D", window("DEPTHWISE_CONV_2D", at, channels, 3, 1), channels, 1, 1)
         total = b.tensor(b.tensors[at].fields["shape"], scale=SCALE)
         b.node("ADD", [at, inner], [total])

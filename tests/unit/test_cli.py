@@ -16,7 +16,7 @@ from tests.support.graphs import SCALE, pointwise
 from tests.support.models import ModelBuilder
 from tests.support.paths import EXAMPLES
 from tests.support.samples import two_convolutions
-from tinygen import load_board, read_model
+from tinygen import Optimize, Options, compile_model, load_board, read_model
 from tinygen.cli import main
 from tinygen.validate.inputs import random_inputs
 from tinygen.validate.saved import SavedRun, save_run
@@ -183,7 +183,10 @@ def test_several_models_make_one_project(shared: list[str], tmp_path: Path, caps
 def test_models_that_fit_only_with_a_shared_arena_are_told_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["build", KWS, VISION, "--board", "nano33", "-o", str(tmp_path / "out"), "--max-ram", "12000"]
+    leanest = Options(optimize=Optimize.RAM)  # what the build tries before it gives up
+    models = [compile_model(read_model(m), load_board("nano33"), leanest).program for m in (KWS, VISION)]
+    most = str(sum(program.plan.arena_bytes for program in models) - 1)
+    arguments = ["build", KWS, VISION, "--board", "nano33", "-o", str(tmp_path / "out"), "--max-ram", most]
     assert main([*arguments, "--json"]) == 1
     assert "--shared-arena" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

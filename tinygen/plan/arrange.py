@@ -7,7 +7,7 @@ plan is taken.
 
     speed      the smallest arena for 1 % more instructions than the fastest kernels have
     ram        the smallest arena for 2.5 times as many
-    balanced   for up to 20 % more, where a percent of arena saves at least what four percent of instructions cost
+    balanced   for up to 25 % more, where a percent of arena saves at least what four percent of instructions cost
     flash      whole layers alone, with the kernels of the least flash
 
 Under `balanced`, kernels that have more than twice the constants of another one of the layer do not count among the
@@ -25,7 +25,7 @@ from tinygen.kernels.choose import choose, flash_budget, schedule_of
 from tinygen.kernels.price import instructions
 from tinygen.kernels.rows import Row, Rows, row_of
 from tinygen.passes.edges import is_input_edge, is_output_edge
-from tinygen.plan.bound import live_by_step
+from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.check import check
 from tinygen.plan.cuts import Cuts
 from tinygen.plan.lives import follow
@@ -34,7 +34,7 @@ from tinygen.plan.stream import Group, Network, steps_of
 from tinygen.plan.units import layers_of
 from tinygen.plan.values import Plan, Step
 
-ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.2, Optimize.RAM: 1.5}
+ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.25, Optimize.RAM: 1.5}
 """The part of the fastest kernels' instructions that may be spent on a smaller arena."""
 
 HEAVY = 2
@@ -146,15 +146,24 @@ def inner_layers(graph: Graph) -> range:
 
 def _looks(cuts: Cuts, optimize: Optimize, budget: int, most: int) -> list[_Look]:
     """The most promising groups and kernels of no more than `most` instructions, for limits from the lowest on."""
-    found: dict[_Look, int] = {}
+    found: list[_Look] = []
     lowest = cuts.lowest()
     for step in LADDER:
         limit = lowest * step // 1000
         look = _look(cuts, optimize, budget, limit)
-        if look is not None:
-            found.setdefault(look, limit)
+        if look is not None and look not in found:
+            found.append(look)
     allowed = [look for look in found if look.instructions <= most]
-    return sorted(allowed, key=lambda look: _score(optimize, look.instructions, found[look]))[:PLACED]
+    graph = cuts.network.graph
+    return sorted(allowed, key=lambda look: _score(optimize, look.instructions, _bound(graph, look)))[:PLACED]
+
+
+def _bound(graph: Graph, look: _Look) -> int:
+    """What no placement can go below, byte by byte: groups are reckoned in rows, with one kernel for all."""
+    layers = layers_of(graph, schedule_of(look.choice))
+    timeline = follow(graph, layers, steps_of(Network(graph, layers), look.groups))
+    lives = [*(value.life() for value in timeline.values.values()), *(scratch.life for scratch in timeline.scratch)]
+    return lower_bound(lives)
 
 
 def _look(cuts: Cuts, optimize: Optimize, budget: int, limit: int) -> _Look | None:

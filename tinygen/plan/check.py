@@ -40,7 +40,8 @@ class _Arena:
     def addresses(self, tensor: Tensor, begin: int, end: int) -> Ints:
         """Where the bytes of rows begin..end-1 lie, a row each."""
         view: View = self._plan.views[tensor.index]
-        rows = np.arange(begin, end) % view.ring_rows * view.row_stride_bytes + view.offset_bytes
+        slots = (np.arange(begin, end) * view.pace + view.turn) % view.ring_rows
+        rows = slots * view.row_stride_bytes + view.offset_bytes
         found = rows[:, None] + np.arange(tensor.row_bytes)[None, :]
         if found.size and (found.min() < 0 or found.max() >= len(self.holds)):
             raise PlanError(f"tensor {tensor.index} lies outside the arena")

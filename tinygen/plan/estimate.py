@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tinygen.ir import Unit
 from tinygen.kernels.rows import Row
+from tinygen.plan.guests import guests_of
 from tinygen.plan.stream import Group, Network, steps_of
 from tinygen.plan.units import Layer
 from tinygen.plan.values import Step
@@ -82,6 +83,15 @@ class _Profile:
         """The most bytes that live in each step, without scratch."""
         born, dead = self._rows()
         network, group = self.network, self.group
+        before: dict[int, list[tuple[int, int, int]]] = {}
+        for guest in guests_of(network.guests, self.steps):
+            made, left = born.pop(guest.guest), dead.pop(guest.guest)
+            for row, (birth, death) in enumerate(zip(made, left, strict=True)):
+                place = row * guest.pace + guest.turn
+                if place < 0:
+                    before.setdefault(guest.host, []).append((place, birth, death))
+                else:
+                    dead[guest.host][place] = max(dead[guest.host][place], death)
         for tensor, lasts in dead.items():
             value = network.value_of[tensor]
             row_bytes = network.sizes[tensor] // len(lasts)
@@ -97,7 +107,7 @@ class _Profile:
                 for first in born[tensor]:
                     self.grown[first] += row_bytes
             else:
-                self._ring(born[tensor], lasts, row_bytes)
+                self._ring(born[tensor], lasts, row_bytes, before.get(tensor, ()))
         live, most = self.beside, []
         for number, step in enumerate(self.steps):
             grown, freed = self.grown[number], self.freed[number]
@@ -129,11 +139,20 @@ class _Profile:
                 dead[tensor.index][step.row_begin : step.row_end] = now
         return born, dead
 
-    def _ring(self, born: Sequence[int], dead: Sequence[int], row_bytes: int) -> None:
+    def _ring(
+        self, born: Sequence[int], dead: Sequence[int], row_bytes: int, before: Sequence[tuple[int, int, int]]
+    ) -> None:
+        """`before` are rows that guests have before the first: place, birth and death."""
         rows = len(born)
         size = 1
-        while size < rows and any(dead[r] >= born[r + size] for r in range(rows - size)):
+        while size < rows and not (
+            all(place + size >= 0 and death < born[place + size] for place, _, death in before)
+            and all(dead[r] < born[r + size] for r in range(rows - size))
+        ):
             size += 1
+        first = list(born[:size])
+        for place, birth, _ in before:
+            first[place + size] = min(first[place + size], birth)
         for slot in range(size):
-            self.grown[born[slot]] += row_bytes
+            self.grown[first[slot]] += row_bytes
             self.freed[max(dead[slot::size])] += row_bytes

@@ -8,12 +8,13 @@ before the other's birth.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tinygen.ir import Graph, Tensor
+from tinygen.plan.guests import Guest, guests_of, possible_guests
 from tinygen.plan.units import NEVER, Cells, Layer, Touch
 from tinygen.plan.values import BEFORE, Ints, Life, Step
 
@@ -62,12 +63,14 @@ class Value:
     """Tensors that are views of one another, in one place.
 
     `channel` is their life where all that share an address lie a whole number of pixels apart, `whole` in any case.
+    `before` are guests' rows in slots before the first row: the slot, birth and death.
     """
 
     tensors: list[Tensor]
     channel: Grains
     whole: Grains
     ring_rows: int
+    before: list[tuple[int, int, int]] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -89,11 +92,36 @@ class Value:
 
     def find_ring(self) -> None:
         """The fewest rows in turn that are enough: each is needed no more when the one that takes its slot is born."""
-        born = self.whole.birth.reshape(self.rows, -1).min(axis=1)
-        needed = self.whole.death.reshape(self.rows, -1).max(axis=1)
+        born, needed = self.row_lives()
         self.ring_rows = 1
-        while self.ring_rows < self.rows and (needed[: -self.ring_rows] >= born[self.ring_rows :]).any():
+        while self.ring_rows < self.rows and not self._is_enough(born, needed):
             self.ring_rows += 1
+        for row, birth, _ in self.before:
+            at = (row + self.ring_rows) * len(self.whole.birth) // self.rows
+            for grains in (self.channel, self.whole):
+                grains.birth[at] = min(int(grains.birth[at]), birth)
+
+    def _is_enough(self, born: Ints, needed: Ints) -> bool:
+        size = self.ring_rows
+        early = all(row + size >= 0 and death < born[row + size] for row, _, death in self.before)
+        return early and not (needed[:-size] >= born[size:]).any()
+
+    def row_lives(self) -> tuple[Ints, Ints]:
+        """The first birth and the last death in each row."""
+        birth, death = (a.reshape(self.rows, -1) for a in (self.whole.birth, self.whole.death))
+        return birth.min(axis=1), death.max(axis=1)
+
+    def lodge(self, guest: Value, pace: int, turn: int) -> None:
+        """Rows of a guest live in slots of this value's rows, or of rows that would come before the first."""
+        born, needed = guest.row_lives()
+        for row, (birth, death) in enumerate(zip(born.tolist(), needed.tolist(), strict=True)):
+            place = row * pace + turn
+            if place < 0:
+                self.before.append((place, birth, death))
+                continue
+            for grains in (self.channel, self.whole):
+                own = grains.death.reshape(self.rows, -1)[place]
+                np.maximum(own, death, out=own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +138,18 @@ class Timeline:
 
     values      values by the tensor that is written, in the order of writing; those of the caller first
     value_of    tensor → value
+    guests      tensors that lie in the rings of others
     times       the time at which each step begins, and the end of the last one
     """
 
     values: Mapping[int, Value]
     value_of: Mapping[int, int]
+    guests: tuple[Guest, ...]
     scratch: tuple[Scratch, ...]
     times: tuple[int, ...]
 
 
-def follow(graph: Graph, layers: Sequence[Layer | None], steps: Iterable[Step]) -> Timeline:
+def follow(graph: Graph, layers: Sequence[Layer | None], steps: Sequence[Step]) -> Timeline:
     """Births and deaths of every run-time value under the given steps."""
     values, value_of = _values(graph, layers)
     for tensor in graph.inputs:
@@ -144,11 +174,15 @@ def follow(graph: Graph, layers: Sequence[Layer | None], steps: Iterable[Step]) 
         time = end + 2
     for tensor in graph.outputs:
         _need(values[value_of[tensor.index]], time)
+    guests = guests_of(possible_guests(graph, layers), steps)
+    for guest in guests:
+        values[guest.host].lodge(values.pop(guest.guest), guest.pace, guest.turn)
+        value_of[guest.guest] = guest.host
     kept = {value_of[t.index] for t in (*graph.inputs, *graph.outputs)}
     for index, value in values.items():
         if index not in kept and len(value.tensors) == 1:
             value.find_ring()
-    return Timeline(values, value_of, _scratch(layers, calls), (*times, time))
+    return Timeline(values, value_of, guests, _scratch(layers, calls), (*times, time))
 
 
 def _need(value: Value, time: int) -> None:

@@ -1,4 +1,7 @@
-"""Offsets for buffers: first fit in several orders, then a local search, until the lower bound is reached."""
+"""Offsets for buffers: first fit in several orders, then a local search, until the lower bound is reached.
+
+The search looks at the height, and among equal heights at the bytes by which buffers end above the lower bound.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +36,16 @@ def pack(sizes: Sequence[int], pairs: Mapping[Pair, Apart], ages: Sequence[Pair]
         lambda i: (ages[i][0], -sizes[i]),
         lambda i: (-ages[i][1], -sizes[i]),
     )
-    orders = [sorted(range(len(sizes)), key=key) for key in keys]
-    best_order, best, height = orders[0], *_first_fit(sizes, rules, orders[0], None)
-    for order in orders[1:]:
-        offsets, reached = _first_fit(sizes, rules, order, height)
-        if reached < height:
-            best, best_order, height = offsets, order, reached
+
+    def look(order: list[int]) -> tuple[tuple[int, int], list[int], list[int]]:
+        offsets = _first_fit(sizes, rules, order)
+        ends = [offset + size for offset, size in zip(offsets, sizes, strict=True)]
+        return (max(ends), sum(end - floor for end in ends if end > floor)), order, offsets
+
+    score, best_order, best = min(look(sorted(range(len(sizes)), key=key)) for key in keys)
     chance = random.Random(0)
     for _ in range(min(ROUNDS, TRIALS // (len(sizes) + 2 * len(pairs)))):
-        if height <= floor or len(sizes) < 2:
+        if score[0] <= floor or len(sizes) < 2:
             break
         order = list(best_order)
         for _ in range(chance.choice((1, 1, 2, 3))):
@@ -50,21 +54,15 @@ def pack(sizes: Sequence[int], pairs: Mapping[Pair, Apart], ages: Sequence[Pair]
                 order.insert(j, order.pop(i))
             else:
                 order[i], order[j] = order[j], order[i]
-        offsets, reached = _first_fit(sizes, rules, order, height)
-        if reached <= height:
-            best, best_order, height = offsets, order, reached
+        found = look(order)
+        if found[0] <= score:
+            score, best_order, best = found
     return tuple(best)
 
 
-def _first_fit(
-    sizes: Sequence[int], rules: Sequence[Sequence[tuple[int, Apart]]], order: Sequence[int], limit: int | None
-) -> tuple[list[int], int]:
-    """Place the buffers in the given order, each at the lowest offset that is apart from those before it.
-
-    Returns offsets and height; gives up above `limit`.
-    """
+def _first_fit(sizes: Sequence[int], rules: Sequence[Sequence[tuple[int, Apart]]], order: Sequence[int]) -> list[int]:
+    """Place the buffers in the given order, each at the lowest offset that is apart from those before it."""
     offsets = [-1] * len(sizes)
-    height = 0
     for i in order:
         taken: list[tuple[int, int]] = []
         choices: list[tuple[int, Apart]] = []
@@ -79,10 +77,7 @@ def _first_fit(
                 taken += [(base + begin, base + end) for begin, end in zip(way.begins, way.ends, strict=True)]
         taken.sort()
         offsets[i] = _lowest(taken, choices)
-        height = max(height, offsets[i] + sizes[i])
-        if limit is not None and height > limit:
-            break
-    return offsets, height
+    return offsets
 
 
 def _lowest(taken: Sequence[tuple[int, int]], choices: Sequence[tuple[int, Apart]]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,14 +32,21 @@ def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
     floor = lower_bound(lives)
     ages = [(life.first, life.last) for life in lives]
     offsets = pack([life.size_bytes for life in lives], _pairs(buffers, layers, timeline), ages, floor)
+    views = {
+        tensor.index: View(
+            offset, tensor.row_bytes, value.ring_rows if value.is_ring else tensor.rows, tensor.row_bytes
+        )
+        for value, offset in zip(values, offsets, strict=False)
+        for tensor in value.tensors
+    }
+    for guest in timeline.guests:
+        host, own = views[guest.host], layers[guest.layer]
+        assert own is not None
+        views[guest.guest] = replace(
+            host, row_bytes=own.node.output.row_bytes, pace=guest.pace, turn=guest.turn % host.ring_rows
+        )
     return Plan(
-        views={
-            tensor.index: View(
-                offset, tensor.row_bytes, value.ring_rows if value.is_ring else tensor.rows, tensor.row_bytes
-            )
-            for value, offset in zip(values, offsets, strict=False)
-            for tensor in value.tensors
-        },
+        views=views,
         scratch_offsets={
             layer: offset for buffer, offset in zip(buffers, offsets, strict=True) for layer in buffer.scratch_of
         },
@@ -134,6 +142,8 @@ def _by_channel(layers: Sequence[Layer | None], timeline: Timeline) -> dict[tupl
             for source in layer.operands:
                 for sink in layer.node.outputs:
                     read, written = timeline.value_of[source.index], timeline.value_of[sink.index]
+                    if read == written:  # a guest
+                        continue
                     values = timeline.values[read], timeline.values[written]
                     found[number[read], number[written]] = (*values, pixel_bytes(sink))
     return found

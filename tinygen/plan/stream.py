@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinygen.ir import Graph
+from tinygen.plan.guests import possible_guests
 from tinygen.plan.units import Layer
 from tinygen.plan.values import Step
 
@@ -75,6 +76,7 @@ class Network(Uses):
         self.layers = layers
         self.producer = {t.index: i for i, node in enumerate(graph.nodes) for t in node.outputs}
         self.rows = [node.outputs[0].rows for node in graph.nodes]
+        self.guests = possible_guests(graph, layers)
         self.reads: tuple[tuple[Rows, ...], ...] = tuple(
             () if layer is None else tuple(Rows.of(layer, t.index) for t in dict.fromkeys(layer.operands))
             for layer in layers

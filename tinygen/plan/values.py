@@ -73,13 +73,20 @@ class Buffer:
 class View:
     """How a tensor lies in the arena, as rows of NHWC elements.
 
-    Row r starts at offset_bytes + (r mod ring_rows) × row_stride_bytes and is row_bytes long.
+    Row r starts at offset_bytes + ((r × pace + turn) mod ring_rows) × row_stride_bytes and is row_bytes long. Only a
+    guest in another tensor's ring has a pace or a turn; it is made and read one row a call.
     """
 
     offset_bytes: int
     row_stride_bytes: int
     ring_rows: int
     row_bytes: int
+    pace: int = 1
+    turn: int = 0
+
+    @property
+    def is_guest(self) -> bool:
+        return self.pace != 1 or self.turn != 0
 
     @property
     def size_bytes(self) -> int:
