@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,11 +28,11 @@ SPECIALISED = 12
 """Nodes at most with DSP: each has code of its own there, which takes a compiler with its sanitizers long."""
 
 
-def variants(case: Case, count: int) -> list[tuple[Reference, Graph, Sources]]:
+def variants(case: Case) -> list[tuple[Reference, Graph, Sources]]:
     """The different texts that references and boards lead to, each with the graph it is for."""
     texts = {}
     for reference, board in itertools.product(case.references, BOARDS):
-        nodes = min(count, SPECIALISED) if "dsp" in board.target.features else count
+        nodes = min(case.count, SPECIALISED) if "dsp" in board.target.features else case.count
         graph = model_of(case, nodes).graph
         sources = generate(graph, board, reference)
         code = "".join(sources.files.values()).replace(reference.value, "").replace(board.target.name, "")
@@ -39,46 +40,45 @@ def variants(case: Case, count: int) -> list[tuple[Reference, Graph, Sources]]:
     return list(texts.values())
 
 
-SECOND_COMPILER = 20
-"""Nodes at most that GCC compiles too, after clang had them all."""
-
-COMPILERS = {"gcc": "apt install gcc", "clang": "apt install clang libclang-rt-dev"}
+COMPILERS = {"gcc": ("g++", "apt install gcc g++"), "clang": ("clang++", "apt install clang libclang-rt-dev")}
+"""Each with its C++ compiler and how to get them."""
 
 
-@pytest.fixture(params=COMPILERS)
-def compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    path = shutil.which(request.param)
-    sanitizers = [path or "", "-fsanitize=address,undefined", "-x", "c", "-", "-o", str(tmp_path / "probe")]
+@pytest.fixture
+def compilers() -> tuple[str, ...]:
+    """The paths of all compilers; skips the test where one is missing."""
+    return tuple(map(sanitizing, COMPILERS))
+
+
+def sanitizing(name: str) -> str:
+    """The path of a compiler that links its sanitizers."""
+    path = shutil.which(name)
+    sanitizers = [path or "", "-fsanitize=address,undefined", "-x", "c", "-", "-o", os.devnull]
     probe = "int main(void) { return 0; }"
     if path is None or subprocess.run(sanitizers, input=probe, text=True, capture_output=True, check=False).returncode:
-        pytest.skip(f"{request.param} with its sanitizers is not installed: {COMPILERS[request.param]}")
-    monkeypatch.setattr("tinygen.toolchain.firmware.find_host_compilers", lambda: ((path,),))
+        pytest.skip(f"{name} with its sanitizers is not installed: {COMPILERS[name][1]}")
     return path
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_c_equals_numpy_on_the_host(case: Case, compiler: str, tmp_path: Path) -> None:
+def test_c_equals_numpy_on_the_host_and_is_valid_cpp(
+    case: Case, compilers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     host = find_emulator(BOARDS[0], "host")
-    count = min(case.count, SECOND_COMPILER) if Path(compiler).name == "gcc" else case.count
-    for number, (reference, graph, sources) in enumerate(variants(case, count)):
+    monkeypatch.setattr("tinygen.toolchain.firmware.HOST_OPTIMIZATION", "-O0")  # compiles eight times as fast
+    for number, (reference, graph, sources) in enumerate(variants(case)):
         inputs = inputs_of(graph)
-        found = run_c(sources, graph, inputs, BOARDS[0], host, Platform.HOST, tmp_path / str(number))
-        assert_equal(case, graph, [evaluate(graph, values, reference) for values in inputs], found)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_c_is_valid_cpp(case: Case, tmp_path: Path) -> None:
-    compilers = [path for path in map(shutil.which, ("g++", "clang++")) if path]
-    if not compilers:
-        pytest.skip("there is no C++ compiler: apt install g++")
-    for number, (_, _, sources) in enumerate(variants(case, 20)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        for name, text in sources.files.items():
-            (folder / name).write_text(text)
-        units = [name for name in sources.files if name.endswith(".c")]
+        expected = [evaluate(graph, values, reference) for values in inputs]
         for path in compilers:
-            done = subprocess.run(
-                [path, *CPP17, "-x", "c++", *units], cwd=folder, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr
+            monkeypatch.setattr("tinygen.toolchain.firmware.find_host_compilers", lambda path=path: ((path,),))
+            folder = tmp_path / f"{number}_{Path(path).name}"
+            assert_equal(case, graph, expected, run_c(sources, graph, inputs, BOARDS[0], host, Platform.HOST, folder))
+            check_cpp(sources, COMPILERS[Path(path).name][0], folder)
+
+
+def check_cpp(sources: Sources, compiler: str, folder: Path) -> None:
+    """The generated files, which lie in the folder, compile without a warning as C++."""
+    units = [name for name in sources.files if name.endswith(".c")]
+    command = [compiler, *CPP17, "-x", "c++", *units]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -30,6 +30,9 @@ from tinygen.toolchain.stack import stack_bound
 
 VALIDATE = "-DTINYGEN_VALIDATE"
 
+HOST_OPTIMIZATION = "-O1"
+"""Native programs run whole models, whose sanitizers are slow without; more takes compilers longer than it gains."""
+
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
@@ -196,7 +199,7 @@ def _build_host(name: str, board: Board, build: Build, directory: Path) -> Firmw
     sources = [f"{name}.c", f"{name}_weights.c", *(str(firmware / s) for s in ("main.c", "stdio.c"))]
     define = (VALIDATE,) if build is Build.VALIDATION else ()
     common = (
-        "-O1",
+        HOST_OPTIMIZATION,
         "-g",
         *STRICT,
         "-fno-sanitize-recover=all",
