@@ -21,7 +21,7 @@ from tinygen.validate.inputs import Inference, random_inputs
 GUARD = 64
 PAINTS = (0x5A, 0xA5)
 COMPILER = shutil.which("gcc") or shutil.which("clang")
-FLAGS = ("-std=c99", "-O1", "-g0", "-fno-strict-aliasing", "-DTINYGEN_VALIDATE")
+FLAGS = ("-std=c99", "-O0", "-g0", "-fno-strict-aliasing", "-DTINYGEN_VALIDATE")
 
 HEAD = """\
 #include <stdint.h>
