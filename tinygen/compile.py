@@ -16,7 +16,7 @@ from tinygen.lower import lower
 from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
 from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.placement import NOWHERE, Placement, place
-from tinygen.plan import arrange
+from tinygen.plan import arrange, arrange_in_best_order
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
 
@@ -72,8 +72,12 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
         )
     name = options.name or c_identifier(model.graph.name)
     graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
-    rows = applicable(graph, board.target.features, options.reference, options.kernels)
-    schedule, planned = arrange(graph, rows, options.optimize, flash_budget(model.graph))
+    budget = flash_budget(model.graph)
+    rows = applicable(graph, board.target.features, options.reference)
+    graph, schedule, planned = arrange_in_best_order(graph, rows, options.optimize, budget)
+    if options.kernels:  # whose layers are counted in that order
+        rows = applicable(graph, board.target.features, options.reference, options.kernels)
+        schedule, planned = arrange(graph, rows, options.optimize, budget)
     program = lower(graph, schedule, planned, name, options.reference)
     placement = place(program, board, options.arena_memory, options.weights_memory)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name, placement=placement)

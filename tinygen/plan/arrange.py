@@ -82,7 +82,7 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     fastest = _Look(_whole(graph), choose(own, optimize, budget))
     most = int(fastest.instructions * (1 + ADDED[optimize]))
     plans = {look: _placed(graph, look) for look in _looks(cuts_of(graph, own), optimize, budget, most) or [fastest]}
-    best = min(plans, key=lambda look: _score(optimize, look.instructions, plans[look].arena_bytes))
+    best = min(plans, key=lambda look: score(optimize, look.instructions, plans[look].arena_bytes))
     if own != rows:  # heavy kernels where they fit
         other = _look(cuts_of(graph, rows), optimize, budget, plans[best].arena_bytes)
         if other is not None and other.instructions < best.instructions:
@@ -155,7 +155,7 @@ def _looks(cuts: Cuts, optimize: Optimize, budget: int, most: int) -> list[_Look
             found.append(look)
     allowed = [look for look in found if look.instructions <= most]
     graph = cuts.network.graph
-    return sorted(allowed, key=lambda look: _score(optimize, look.instructions, _bound(graph, look)))[:PLACED]
+    return sorted(allowed, key=lambda look: score(optimize, look.instructions, _bound(graph, look)))[:PLACED]
 
 
 def _bound(graph: Graph, look: _Look) -> int:
@@ -175,6 +175,6 @@ def _look(cuts: Cuts, optimize: Optimize, budget: int, limit: int) -> _Look | No
     return _Look(tuple(way.group for way in ways), choice)
 
 
-def _score(optimize: Optimize, count: int, arena_bytes: int) -> tuple[float, int]:
-    """The smaller the better."""
+def score(optimize: Optimize, count: int, arena_bytes: int) -> tuple[float, int]:
+    """What so many instructions and so large an arena are worth; the smaller the better."""
     return (count * float(arena_bytes) ** WORTH if optimize is Optimize.BALANCED else arena_bytes), count
