@@ -49,6 +49,9 @@ HUGE_BYTES = 1 << 25
 LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, 1100, 1150, 1200, 1300, 1450, 1700, 2000, 2500, 4000)
 """Limits that are looked at, in thousandths of the lowest."""
 
+LEAN = 2
+"""Of those so many are looked at with calls of one row alone as well, under `ram`."""
+
 PLACED = 3
 """Of those so many are placed, the most promising ones."""
 
@@ -159,9 +162,11 @@ def _looks(cuts: Cuts, optimize: Optimize, budget: int, most: int) -> list[_Look
     lowest = cuts.lowest()
     if lowest >= IMPOSSIBLE:
         raise _no_rows(graph, "needs all rows of its input before its first layer can begin")
-    for step in LADDER:
-        limit = lowest * step // 1000
-        look = _look(cuts, optimize, budget, limit)
+    limits = [(cuts, lowest * step // 1000) for step in LADDER]
+    if optimize is Optimize.RAM:  # larger chunks within a limit may turn out larger once they are placed
+        limits += [(cuts.leanest_chunks(), limit) for _, limit in limits[:LEAN]]
+    for offered, limit in limits:
+        look = _look(offered, optimize, budget, limit)
         if look is not None and look not in found:
             found.append(look)
     allowed = [look for look in found if look.instructions <= most]

@@ -59,10 +59,18 @@ class Cuts:
 
     whole   for each kernel of each layer the bytes that live at most while it runs whole, without its scratch
     inner   the layers that may stream
+    chunks  how many rows a call may make, from the leanest on
     """
 
-    def __init__(self, network: Network, offers: Offers, whole: Sequence[Sequence[int]], inner: range) -> None:
-        self.network, self.offers, self.whole = network, offers, whole
+    def __init__(
+        self,
+        network: Network,
+        offers: Offers,
+        whole: Sequence[Sequence[int]],
+        inner: range,
+        chunks: Sequence[Chunk] = CHUNKS,
+    ) -> None:
+        self.network, self.offers, self.whole, self.inner, self.chunks = network, offers, whole, inner, chunks
         self.layers = len(offers)
         self.boundary = [network.boundary(at) for at in range(self.layers + 1)]
         self.streams = [layer in inner and network.may_stream(layer) for layer in range(self.layers)]
@@ -73,6 +81,10 @@ class Cuts:
         self.fastest = [min((row.cost.instructions for row in own), default=0) for own in offers]
         self.streamed_fastest = [self._streamed_fastest(layer) for layer in range(self.layers)]
         self.known = cache(self._known)
+
+    def leanest_chunks(self) -> Cuts:
+        """The same where no call in a group makes more than a row."""
+        return Cuts(self.network, self.offers, self.whole, self.inner, CHUNKS[:1])
 
     def _streamed_fastest(self, layer: int) -> int:
         """The fewest instructions of a layer in a group, whatever the group."""
@@ -109,7 +121,7 @@ class Cuts:
         eager = frozenset(self._shortcuts(begin, end))
         return [
             Group(begin, end, chunk, early)
-            for chunk in CHUNKS
+            for chunk in self.chunks
             for early in ((eager, frozenset()) if eager else (frozenset(),))
         ]
 

@@ -153,6 +153,7 @@ def selftest_sources(compiled: Compiled, vectors: Vectors) -> dict[str, str]:
         "macro": name.upper(),
         "version": VERSION,
         "vectors": vectors,
+        "pushed": compiled.program.pushed is not None,
         "constants": checked_constants(compiled.program),
         "layers": [node.op.name for node in nodes],
         "first_tensors": [sum(counts[:layer]) for layer in range(len(nodes))],
