@@ -40,7 +40,7 @@ def test_every_key_is_read_and_told_with_its_source(model: Path, capsys: pytest.
     configure(
         model,
         'board = "pico"\noptimize = "flash"\nreference = "tflm"\nname = "hand"\nexport = "cmake"\n'
-        'input = "rows"\n'
+        'input = "whole"\n'
         '[budgets]\nmax_ram = "8K"\nmax_flash = 100_000\nmax_stack = 1024\n',
     )
     out = model.parent / "out"
@@ -48,7 +48,7 @@ def test_every_key_is_read_and_told_with_its_source(model: Path, capsys: pytest.
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((out / "manifest.json").read_text())
     assert [printed[key] for key in ("board", "optimize", "reference", "name", "export", "input")] == [
-        "pico", "flash", "tflm", "hand", "cmake", "rows",
+        "pico", "flash", "tflm", "hand", "cmake", "whole",
     ]  # fmt: skip
     assert printed["budgets"] == {"max_ram": 8192, "max_flash": 100_000, "max_stack": 1024, "max_instructions": None}
     keys = ("board", "optimize", "reference", "name", "export", "input", "max_ram", "max_flash", "max_stack")

@@ -19,7 +19,7 @@ fastest: what pays with flash (Winograd does) may not raise the arena as well. T
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinygen.errors import UsageError
 from tinygen.ir import Graph, Reference
@@ -33,7 +33,7 @@ from tinygen.plan.check import check
 from tinygen.plan.cuts import IMPOSSIBLE, Cuts
 from tinygen.plan.lives import follow
 from tinygen.plan.place import place, place_coarsely
-from tinygen.plan.stream import Group, Network, steps_of
+from tinygen.plan.stream import Chunk, Group, Network, steps_of
 from tinygen.plan.units import layers_of
 from tinygen.plan.values import Plan, Step
 
@@ -49,8 +49,8 @@ HUGE_BYTES = 1 << 25
 LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, 1100, 1150, 1200, 1300, 1450, 1700, 2000, 2500, 4000)
 """Limits that are looked at, in thousandths of the lowest."""
 
-LEAN = 2
-"""Of those so many are looked at with calls of one row alone as well, under `ram`."""
+FEWER = (1, 2, 4)
+"""Rows of a call at most with which the best one is placed again under `ram`, and where rows are pushed."""
 
 PLACED = 3
 """Of those so many are placed, the most promising ones."""
@@ -92,8 +92,12 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     own = light if optimize is Optimize.BALANCED else rows
     fastest = _Look(_whole(graph), choose(own, optimize, budget))
     most = int(fastest.instructions * (1 + ADDED.get(optimize, 0)))
-    plans = {look: _placed(graph, look) for look in _looks(cuts_of(graph, own), optimize, budget, most) or [fastest]}
+    cuts = cuts_of(graph, own)
+    plans = {look: _placed(graph, look) for look in _looks(cuts, optimize, budget, most) or [fastest]}
     best = min(plans, key=lambda look: _score(optimize, look.instructions, plans[look].arena_bytes))
+    if optimize is Optimize.RAM or graph.pushed is not None:  # what is reckoned alike may not be once it is placed
+        plans |= {look: _placed(graph, look) for look in _with_fewer_rows(cuts, best) if look.instructions <= most}
+        best = min(plans, key=lambda look: _score(optimize, look.instructions, plans[look].arena_bytes))
     if own != rows:  # heavy kernels where they fit
         other = _look(cuts_of(graph, rows), optimize, budget, plans[best].arena_bytes)
         if other is not None and other.instructions < best.instructions:
@@ -162,11 +166,9 @@ def _looks(cuts: Cuts, optimize: Optimize, budget: int, most: int) -> list[_Look
     lowest = cuts.lowest()
     if lowest >= IMPOSSIBLE:
         raise _no_rows(graph, "needs all rows of its input before its first layer can begin")
-    limits = [(cuts, lowest * step // 1000) for step in LADDER]
-    if optimize is Optimize.RAM:  # larger chunks within a limit may turn out larger once they are placed
-        limits += [(cuts.leanest_chunks(), limit) for _, limit in limits[:LEAN]]
-    for offered, limit in limits:
-        look = _look(offered, optimize, budget, limit)
+    for step in LADDER:
+        limit = lowest * step // 1000
+        look = _look(cuts, optimize, budget, limit)
         if look is not None and look not in found:
             found.append(look)
     allowed = [look for look in found if look.instructions <= most]
@@ -180,6 +182,20 @@ def _no_rows(graph: Graph, why: str) -> UsageError:
         f"--input rows: {graph.name} {why}, so its input would be whole in the arena as well. Leave --input rows out, "
         "or let the model begin with a layer that goes row by row: a convolution, a pooling, an elementwise operator."
     )
+
+
+def _with_fewer_rows(cuts: Cuts, look: _Look) -> list[_Look]:
+    """The same groups and kernels with calls of fewer rows."""
+    found: list[_Look] = []
+    for rows in FEWER:
+        groups = tuple(
+            replace(group, chunk=Chunk(min(group.chunk.last, rows), min(group.chunk.most, rows)))
+            for group in look.groups
+        )
+        leaner = _Look(groups, tuple(row for group in groups for row in cuts.in_group(group, look.choice)))
+        if groups != look.groups and leaner not in found:
+            found.append(leaner)
+    return found
 
 
 def _bound(graph: Graph, look: _Look) -> int:

@@ -59,18 +59,10 @@ class Cuts:
 
     whole   for each kernel of each layer the bytes that live at most while it runs whole, without its scratch
     inner   the layers that may stream
-    chunks  how many rows a call may make, from the leanest on
     """
 
-    def __init__(
-        self,
-        network: Network,
-        offers: Offers,
-        whole: Sequence[Sequence[int]],
-        inner: range,
-        chunks: Sequence[Chunk] = CHUNKS,
-    ) -> None:
-        self.network, self.offers, self.whole, self.inner, self.chunks = network, offers, whole, inner, chunks
+    def __init__(self, network: Network, offers: Offers, whole: Sequence[Sequence[int]], inner: range) -> None:
+        self.network, self.offers, self.whole = network, offers, whole
         self.layers = len(offers)
         self.boundary = [network.boundary(at) for at in range(self.layers + 1)]
         self.streams = [layer in inner and network.may_stream(layer) for layer in range(self.layers)]
@@ -82,9 +74,17 @@ class Cuts:
         self.streamed_fastest = [self._streamed_fastest(layer) for layer in range(self.layers)]
         self.known = cache(self._known)
 
-    def leanest_chunks(self) -> Cuts:
-        """The same where no call in a group makes more than a row."""
-        return Cuts(self.network, self.offers, self.whole, self.inner, CHUNKS[:1])
+    def in_group(self, group: Group, choice: Sequence[Row | None]) -> tuple[Row | None, ...]:
+        """The chosen rows of a group's layers, with what they cost there."""
+        members = range(group.begin, group.end)
+        if not group.is_stream:
+            return tuple(choice[layer] for layer in members)
+        found = self.known(group).found
+        own = {layer: {row.kernel.name: row for row in self.offers[layer]} for layer in members}
+        return tuple(
+            None if (row := choice[layer]) is None else self._in_group(layer, own[layer][row.kernel.name], found)
+            for layer in members
+        )
 
     def _streamed_fastest(self, layer: int) -> int:
         """The fewest instructions of a layer in a group, whatever the group."""
@@ -121,7 +121,7 @@ class Cuts:
         eager = frozenset(self._shortcuts(begin, end))
         return [
             Group(begin, end, chunk, early)
-            for chunk in self.chunks
+            for chunk in CHUNKS
             for early in ((eager, frozenset()) if eager else (frozenset(),))
         ]
 
