@@ -18,6 +18,7 @@
 #define EXIT_FAULT 3u
 #define EXIT_GUARD 4u
 #define EXIT_INPUT 5u
+#define EXIT_ROWS 6u /* the model did not take each row and finish */
 
 void io_open(void);
 uint32_t io_read(void *to, uint32_t bytes); /* bytes that were read; fewer at the end of the stream */

@@ -67,6 +67,11 @@ void tinygen_mark_hook_end(void)
 static void stack_paint(void)
 {
 }
+#ifdef TINYGEN_PUSH_ROW
+static void stack_begin(void)
+{
+}
+#endif
 static uint32_t stack_used(void)
 {
     return UNKNOWN;
@@ -103,6 +108,14 @@ static inline __attribute__((always_inline)) void stack_paint(void)
         *p = STACK_PATTERN;
     }
 }
+
+#ifdef TINYGEN_PUSH_ROW
+/* What is used counts from here on: nothing of the function that pushes rows. */
+static inline __attribute__((always_inline)) void stack_begin(void)
+{
+    stack_start = stack_pointer() - BELOW_STACK;
+}
+#endif
 
 /* Bytes from the caller's down to the lowest word that is no longer painted. */
 static uint32_t stack_used(void)
@@ -211,13 +224,55 @@ static void arena_paint(uint32_t paint)
     }
 }
 
+#ifdef TINYGEN_PUSH_ROW
+/* One inference whose rows come from the input stream, one at a time: the input is never whole here either. It stands
+   for the model's run function. */
+void TINYGEN_RUN(void *arena) __attribute__((noinline));
+void TINYGEN_RUN(void *arena)
+{
+    static uint8_t row[TINYGEN_INPUT_ROW_BYTES] __attribute__((aligned(16)));
+    int32_t taken = 0;
+    stack_begin();
+#ifdef TINYGEN_VALIDATE /* what the model must refuse, without harm: if it took that, there would be too many */
+    taken += TINYGEN_PUSH_ROW(arena, row);
+    taken += TINYGEN_FINISH(arena);
+#endif
+    TINYGEN_BEGIN(arena);
+    for (int32_t i = 0; i < TINYGEN_INPUT_ROWS; i++) {
+        if (io_read(row, sizeof row) != sizeof row) {
+            io_exit(EXIT_INPUT);
+        }
+#ifdef TINYGEN_VALIDATE
+        taken += TINYGEN_FINISH(arena);
+#endif
+        taken += TINYGEN_PUSH_ROW(arena, row);
+    }
+#ifdef TINYGEN_VALIDATE
+    taken += TINYGEN_PUSH_ROW(arena, row);
+#endif
+    taken += TINYGEN_FINISH(arena);
+#ifdef TINYGEN_VALIDATE
+    taken += TINYGEN_PUSH_ROW(arena, row) + TINYGEN_FINISH(arena);
+#endif
+    if (taken != TINYGEN_INPUT_ROWS + 1) {
+        io_exit(EXIT_ROWS);
+    }
+}
+#endif
+
 static void infer(uint32_t inputs, const uint32_t *input_bytes, uint32_t outputs, const uint32_t *output_bytes)
 {
+#ifdef TINYGEN_PUSH_ROW
+    if (inputs != 1u || input_bytes[0] != TINYGEN_INPUT_ROWS * sizeof(uint8_t[TINYGEN_INPUT_ROW_BYTES])) {
+        io_exit(EXIT_INPUT);
+    }
+#else
     for (uint32_t i = 0; i < inputs; i++) {
         if (io_read(TINYGEN_INPUT(memory.arena, (int32_t)i), input_bytes[i]) != input_bytes[i]) {
             io_exit(EXIT_INPUT);
         }
     }
+#endif
     stack_paint();
     tinygen_mark_begin();
     TINYGEN_RUN(memory.arena);

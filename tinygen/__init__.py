@@ -7,7 +7,7 @@ assert tinygen.validate(compiled).equal
 """
 
 from tinygen.boards import Board, load_board
-from tinygen.compile import Compiled, ConstantChannels, Options, compile_model
+from tinygen.compile import Compiled, ConstantChannels, InputForm, Options, compile_model
 from tinygen.errors import (
     BoardError,
     DoesNotFitError,
@@ -34,6 +34,7 @@ __all__ = [
     "ConstantChannels",
     "DoesNotFitError",
     "EmulatorError",
+    "InputForm",
     "MismatchError",
     "ModelError",
     "ModelFile",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from tinygen import emulate
 from tinygen.budgets import Resource, parse_bytes, parse_count
+from tinygen.compile import InputForm
 from tinygen.config import FILE_NAME
 from tinygen.export import ProjectKind, renode
 from tinygen.ir import Reference
@@ -48,6 +49,11 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--reference",
         choices=[r.value for r in Reference],
         help="the Python interpreter that defines the right answer (default: litert)",
+    )
+    compiling.add_argument(
+        "--input",
+        choices=[form.value for form in InputForm],
+        help="how the caller gives the input: whole in the arena (default), or row by row, so that it never is whole",
     )
     compiling.add_argument(
         "--keep-constant-channels",

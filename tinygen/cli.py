@@ -386,6 +386,7 @@ def _validate_command(options: argparse.Namespace, model: str) -> str:
 def _choices(options: argparse.Namespace) -> list[str]:
     """The options that change the code besides --optimize, as they were given."""
     words = [word for layer, name in options.kernel or () for word in ("--kernel", f"{layer}={name}")]
+    words += ["--input", options.input] if options.input != Options().input_form.value else []
     words += ["--keep-constant-channels"] if options.keep_constant_channels else []
     words += ["--arena-memory", options.arena_memory] if options.arena_memory else []
     return words + (["--weights-memory", options.weights_memory] if options.weights_memory else [])

@@ -14,6 +14,7 @@ from tinygen.ir import Reference
 from tinygen.kernels import Optimize, applicable, flash_budget
 from tinygen.lower import lower
 from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
+from tinygen.passes.push_rows import push_rows
 from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.placement import NOWHERE, Placement, place
 from tinygen.plan import arrange, arrange_in_best_order
@@ -26,6 +27,13 @@ class ConstantChannels(Enum):
 
     DROP = "drop"
     KEEP = "keep"
+
+
+class InputForm(Enum):
+    """How the caller gives the input: whole in the arena, or row by row."""
+
+    WHOLE = "whole"
+    ROWS = "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Options:
     constant_channels: ConstantChannels = ConstantChannels.DROP
     arena_memory: str | None = None
     weights_memory: str | None = None
+    input_form: InputForm = InputForm.WHOLE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +70,8 @@ class Compiled:
 def compile_model(model: ModelFile, board: Board, options: Options = Options()) -> Compiled:
     """Read graph → passes → kernels → plan → program → text.
 
-    Raises UsageError when the name is no C identifier, a layer's kernel does not apply to it, or the board has not the
-    memory that is named.
+    Raises UsageError when the name is no C identifier, a layer's kernel does not apply to it, the board has not the
+    memory that is named, or the input cannot be pushed row by row.
     """
     if options.name is not None and not is_c_identifier(options.name):
         raise UsageError(
@@ -72,6 +81,8 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
         )
     name = options.name or c_identifier(model.graph.name)
     graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
+    if options.input_form is InputForm.ROWS:
+        graph = push_rows(graph, options.reference)
     budget = flash_budget(model.graph)
     rows = applicable(graph, board.target.features, options.reference)
     graph, schedule, planned = arrange_in_best_order(graph, rows, options.optimize, budget)

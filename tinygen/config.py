@@ -5,6 +5,7 @@ optimize = "balanced"
 reference = "litert"
 name = "kws"
 export = "platformio"
+input = "rows"           # or "whole"
 arena_memory = "dtcm"
 weights_memory = "dtcm"
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygen.budgets import Resource, parse_bytes
+from tinygen.compile import InputForm
 from tinygen.errors import UsageError
 from tinygen.export import ProjectKind
 from tinygen.ir import Reference
@@ -189,6 +191,7 @@ _KEYS: dict[str, _Check] = {
     "reference": _one_of(Reference),
     "name": _string,
     "export": _one_of(ProjectKind),
+    "input": _one_of(InputForm),
     "arena_memory": _string,
     "weights_memory": _string,
 }

@@ -15,7 +15,7 @@ _UNUSED, _SCRATCH, _ACTIVATIONS, _STATE = range(4)
 class Ledger:
     """The arena by what its bytes hold at some time, and the constants in flash. All in bytes.
 
-    state          of variables that outlive an inference
+    state          of variables that outlive an inference, and of what is kept between two pushed rows
     activations    of tensors, inputs and outputs among them, and perhaps of scratch at another time
     scratch        of kernels' working memory and of nothing else: what the arena would be smaller without it
     unused         between them, for the alignment of words
@@ -40,6 +40,9 @@ def ledger(program: Program) -> Ledger:
     for index, view in plan.views.items():
         kind = _STATE if index in state else _ACTIVATIONS
         held.append((kind, view.offset_bytes, view.offset_bytes + view.size_bytes))
+    if program.pushed is not None:
+        begin = program.pushed.offset_bytes
+        held.append((_STATE, begin, begin + program.pushed.progress.size_bytes))
     # Between two borders all bytes are alike, however large the arena is.
     borders = np.unique([0, plan.arena_bytes, *(begin for _, begin, _ in held), *(end for _, _, end in held)])
     use = np.zeros(len(borders) - 1, np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import get_args, get_type_hints
 
@@ -10,8 +11,8 @@ import numpy as np
 from tinygen.ir import CType, DType, Graph, Kernel, Node, Params, Reference, Tensor
 from tinygen.kernels import Schedule, function_name
 from tinygen.passes.edges import is_input_edge, is_output_edge
-from tinygen.plan import Plan, View, blocks_of
-from tinygen.program import Constant, KernelInstance, Layer, Member, Operand, Port, Program, Value
+from tinygen.plan import Block, Plan, Progress, View, blocks_of
+from tinygen.program import Constant, KernelInstance, Layer, Member, Operand, Port, Program, Pushed, Value
 
 # Types without literals for each of their values (NaN) or without a name in C99's stdint.h.
 _STORED_AS = {DType.FLOAT32: DType.INT32, DType.BOOL: DType.UINT8}
@@ -58,6 +59,7 @@ def lower(graph: Graph, schedule: Schedule, plan: Plan, name: str, reference: Re
                 plan,
             )
         )
+    blocks = blocks_of(plan.steps)
     return Program(
         name=name,
         reference=reference,
@@ -71,8 +73,17 @@ def lower(graph: Graph, schedule: Schedule, plan: Plan, name: str, reference: Re
         outputs=tuple(_output_port(graph, plan, tensor) for tensor in graph.outputs),
         input_edges=sum(is_input_edge(graph, node) for node in graph.nodes),
         output_edges=sum(is_output_edge(graph, node) for node in graph.nodes),
-        blocks=blocks_of(plan.steps),
+        blocks=blocks,
+        pushed=_pushed(graph, plan, blocks),
     )
+
+
+def _pushed(graph: Graph, plan: Plan, blocks: Sequence[Block]) -> Pushed | None:
+    if graph.pushed is None:
+        return None
+    assert plan.progress_offset is not None
+    rows = graph.nodes[0].output.rows
+    return Pushed(rows, graph.pushed.size_bytes // rows, Progress.of(blocks[0]), plan.progress_offset)
 
 
 def _layer(
@@ -135,6 +146,8 @@ def _operand(tensor: Tensor, plan: Plan, layer: int, constants: _Constants) -> O
 
 
 def _input_port(graph: Graph, plan: Plan, tensor: Tensor) -> Port:
+    if tensor is graph.pushed:
+        return Port(tensor, graph.nodes[0].output, None, None)
     edges = [node.output for node in graph.nodes if is_input_edge(graph, node) and node.input(0).index == tensor.index]
     return _port(plan, tensor, edges[0] if edges else tensor)
 

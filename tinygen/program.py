@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinygen.ir import Array, Graph, Kernel, Reference, Tensor
 from tinygen.kernels import Schedule
-from tinygen.plan import Block, Plan, View
+from tinygen.plan import Block, Plan, Progress, View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,19 +64,37 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An input or output of the model. `integer` is the int8 or uint8 tensor behind a float edge, else `tensor`."""
+    """An input or output of the model. `integer` is the int8 or uint8 tensor behind a float edge, else `tensor`.
+
+    The offsets of an input whose rows are pushed are None: it is nowhere in the arena.
+    """
 
     tensor: Tensor
     integer: Tensor
+    offset_bytes: int | None
+    integer_offset_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The input whose rows the caller gives one by one, to layer 0.
+
+    rows            of the input
+    row_bytes       of a row as the caller has it
+    progress        what an inference keeps from one row to the next, `offset_bytes` where in the arena
+    """
+
+    rows: int
+    row_bytes: int
+    progress: Progress
     offset_bytes: int
-    integer_offset_bytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """A model ready to be printed. The first `input_edges` layers quantise, the last `output_edges` dequantise.
 
-    `blocks` are the plan's steps; none has an edge among other layers.
+    `blocks` are the plan's steps; none has an edge among other layers. With `pushed` rows, the first block takes them.
     """
 
     name: str
@@ -92,6 +110,7 @@ class Program:
     input_edges: int
     output_edges: int
     blocks: tuple[Block, ...]
+    pushed: Pushed | None = None
 
     def blocks_of_layers(self, begin: int, end: int) -> tuple[Block, ...]:
         """The blocks of layers begin..end-1, which are apart from the others."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from tinygen.attempts import Choice, Measure, choose
 from tinygen.boards import load_board
 from tinygen.budgets import Budget, Budgets, Resource
-from tinygen.compile import Compiled, ConstantChannels, Options
+from tinygen.compile import Compiled, ConstantChannels, InputForm, Options
 from tinygen.config import EMPTY, FILE_NAME, Config, find_config, read_config
 from tinygen.errors import DoesNotFitError, UsageError
 from tinygen.ir import Reference
@@ -18,13 +18,17 @@ from tinygen.tflite import ModelFile, read
 
 COMMAND_LINE = "command line"
 DEFAULT = "default"
-DEFAULTS: Mapping[str, str] = {"optimize": Optimize.BALANCED.value, "reference": Reference.LITERT.value}
+DEFAULTS: Mapping[str, str] = {
+    "optimize": Optimize.BALANCED.value,
+    "reference": Reference.LITERT.value,
+    "input": InputForm.WHOLE.value,
+}
 
 NOT_COUNTING = ("host", "renode")
 """Emulators that run the code, but do not count the board's instructions."""
 
 _MEMORIES = ("arena_memory", "weights_memory")
-_KEYS = ("board", "optimize", "reference", "export", *_MEMORIES, *(resource.value for resource in Resource))
+_KEYS = ("board", "optimize", "reference", "export", "input", *_MEMORIES, *(resource.value for resource in Resource))
 
 
 def settle(options: argparse.Namespace) -> None:
@@ -100,6 +104,7 @@ def _options(options: argparse.Namespace, reference: Reference, name: str | None
         constant_channels=ConstantChannels.KEEP if options.keep_constant_channels else ConstantChannels.DROP,
         arena_memory=options.arena_memory,
         weights_memory=options.weights_memory,
+        input_form=InputForm(options.input),
     )
 
 

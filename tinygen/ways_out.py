@@ -10,7 +10,7 @@ from enum import Enum
 from tinygen.attempts import Choice
 from tinygen.boards import Board
 from tinygen.budgets import Budgets, Resource
-from tinygen.compile import Compiled, compile_model
+from tinygen.compile import Compiled, InputForm, compile_model
 from tinygen.errors import TinygenError
 from tinygen.fit import constant_layers, find_misses, peak_layers
 from tinygen.ir import Graph, Shape, Tensor
@@ -36,6 +36,7 @@ class Kind(Enum):
 
     NOTHING = "as it is"
     OPTIMIZE = "--optimize"
+    ROWS = "--input rows"
     EDGES = "int8 edges"
     INPUT = "smaller input"
     CHANNELS = "fewer channels"
@@ -57,7 +58,7 @@ class WayOut:
 
     @property
     def in_model(self) -> bool:
-        return self.kind not in (Kind.NOTHING, Kind.OPTIMIZE)
+        return self.kind not in (Kind.NOTHING, Kind.OPTIMIZE, Kind.ROWS)
 
 
 def find_ways_out(choice: Choice, budgets: Budgets) -> tuple[WayOut, ...]:
@@ -66,6 +67,7 @@ def find_ways_out(choice: Choice, budgets: Budgets) -> tuple[WayOut, ...]:
     return (
         search.way(Kind.NOTHING, f"--optimize {choice.taken.optimize.value}", choice.compiled),
         *search.options(),
+        *search.rows(),
         *search.edges(),
         *search.inputs(),
         *search.channels(),
@@ -101,6 +103,18 @@ class _Search:
                 options = replace(self.base.options, optimize=optimize)
                 compiled = known.get(optimize) or compile_model(self.base.model, self.board, options)
                 yield self.way(Kind.OPTIMIZE, f"--optimize {optimize.value}", compiled)
+
+    def rows(self) -> Iterator[WayOut]:
+        """The input pushed row by row, with the option that was taken and for the smallest arena."""
+        if self.base.options.input_form is InputForm.ROWS:
+            return
+        for optimize in dict.fromkeys((self.choice.taken.optimize, Optimize.RAM)):
+            options = replace(self.base.options, input_form=InputForm.ROWS, optimize=optimize, kernels={})
+            try:
+                compiled = compile_model(self.base.model, self.board, options)
+            except TinygenError:  # there are no rows to push
+                return
+            yield self.way(Kind.ROWS, f"--input rows --optimize {optimize.value}", compiled)
 
     def edges(self) -> Iterator[WayOut]:
         """Integer inputs and outputs instead of float ones."""

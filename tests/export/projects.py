@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.support.paths import EXAMPLES
 from tinygen import compile_model, load_board, read_model
+from tinygen.compile import InputForm, Options
 from tinygen.export import MANIFEST, Bundle, ProjectKind, export_project, write_folder
 from tinygen.validate.vectors import make_vectors, selftest_sources
 
@@ -14,9 +15,16 @@ KWS, GESTURE, VISION = map(str, EXAMPLES)
 
 
 @cache
-def bundle(board: str, *models: str, shared_arena: bool = False, inferences: int = 1) -> Bundle:
+def bundle(
+    board: str,
+    *models: str,
+    shared_arena: bool = False,
+    inferences: int = 1,
+    input_form: InputForm = InputForm.WHOLE,
+) -> Bundle:
     """The models compiled for a board, with their self-tests."""
-    compiled = tuple(compile_model(read_model(model), load_board(board)) for model in models)
+    options = Options(input_form=input_form)
+    compiled = tuple(compile_model(read_model(model), load_board(board), options) for model in models)
     selftests = tuple(selftest_sources(c, make_vectors(c, inferences)) for c in compiled)
     return Bundle(compiled, selftests, shared_arena, inferences)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.projects import GESTURE, KWS, bundle
+from tests.export.projects import GESTURE, KWS, VISION, bundle
 from tests.support.paths import ROOT
 from tests.support.platformio.install import HERE
 from tinygen import load_board
 from tinygen.boards import board_names
+from tinygen.compile import InputForm
 from tinygen.export import ProjectKind, export_project, write_folder
 from tinygen.resources import resource_path
 
@@ -98,6 +99,32 @@ def test_the_programs_of_every_platformio_board_compile(board: str, tmp_path: Pa
         command = [*compiler, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *includes, str(tmp_path / "pio" / path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "board"),
+    [
+        (ProjectKind.PLATFORMIO, "stm32f4-discovery"),
+        (ProjectKind.ARDUINO, "nano33"),
+        (ProjectKind.ESP_IDF, "esp32c3"),
+        (ProjectKind.ZEPHYR, "nano33"),
+        (ProjectKind.CMAKE, "nano33"),
+    ],
+    ids=lambda value: getattr(value, "value", value),
+)
+def test_programs_of_a_model_whose_rows_are_pushed_compile_and_show_how(
+    kind: ProjectKind, board: str, tmp_path: Path
+) -> None:
+    files = export_project(kind, bundle(board, VISION, input_form=InputForm.ROWS))
+    write_folder(tmp_path / "it", {**files, "manifest.json": '{"tinygen": "0", "files": []}\n'})
+    folders = sorted({str(Path(path).parent) for path in files if path.endswith(".h")})
+    headers = ESP_IDF if kind is ProjectKind.ESP_IDF else ZEPHYR
+    programs = [path for path in files if path.endswith(".c") and "console" not in path and "cycles" not in path]
+    flags = () if kind is ProjectKind.ARDUINO else ("-DTINYGEN_VALIDATE",)  # a sketch defines it itself
+    check_syntax(tmp_path / "it", headers, programs, folders, *flags)
+    shown = [path for path, text in files.items() if "vision_push_row(" in text and "tinygen_progress" not in text]
+    assert any("selftest" in path for path in shown)
+    assert any(path.endswith(("README.md", ".ino", "app.c")) for path in shown)
 
 
 def test_espressifs_own_function_reads_the_cycles_where_its_sdk_is() -> None:

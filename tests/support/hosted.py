@@ -52,17 +52,34 @@ static void run_{name}(FILE *in)
     static const int paints[] = {{ {paints} }};
     int32_t damaged = 0;
     memset(&memory, paints[{turn} % 2], sizeof memory);
-    for (int32_t i = 0; i < {inputs}; ++i) {{
-        static const size_t sizes[] = {{ {sizes} }};
-        fread({name}_input(memory.arena, i), 1, sizes[i], in);
-    }}
-    {name}_run(memory.arena);
+{run}
     for (int32_t i = 0; i < {guard}; ++i) {{
         damaged += memory.before[i] != paints[{turn} % 2] || memory.after[i] != paints[{turn} % 2];
     }}
     put(-1); put(damaged);
 }}
 """
+
+
+RUN = """\
+    for (int32_t i = 0; i < {inputs}; ++i) {{
+        static const size_t sizes[] = {{ {sizes} }};
+        fread({name}_input(memory.arena, i), 1, sizes[i], in);
+    }}
+    {name}_run(memory.arena);"""
+
+PUSH = """\
+    float row[{macro}_INPUT_ROW_BYTES / 4 + 1];
+    int32_t taken = {name}_push_row(memory.arena, row) + {name}_finish(memory.arena);
+    {name}_begin(memory.arena);
+    {name}_begin(memory.arena);
+    for (int32_t i = 0; i < {macro}_INPUT_ROWS; ++i) {{
+        fread(row, 1, {macro}_INPUT_ROW_BYTES, in);
+        taken += {name}_finish(memory.arena) + 2 * {name}_push_row(memory.arena, row);
+    }}
+    taken += {name}_push_row(memory.arena, row) + 2 * {name}_finish(memory.arena);
+    taken += {name}_push_row(memory.arena, row) + {name}_finish(memory.arena);
+    damaged += taken != 2 * {macro}_INPUT_ROWS + 2; /* too much or too little was taken */"""
 
 
 @dataclass(frozen=True)
@@ -89,13 +106,15 @@ def wrong_values(models: Sequence[Hosted], folder: Path) -> list[int]:
             if file.endswith(".c"):
                 units.append(file)
         sizes = [tensor.size_bytes for tensor in model.graph.inputs]
+        run = (RUN if model.graph.pushed is None else PUSH).format(
+            name=name, macro=name.upper(), inputs=len(sizes), sizes=", ".join(map(str, sizes))
+        )
         main.append(
             MODEL.format(
                 name=name,
                 guard=GUARD,
                 arena=max(model.plan.arena_bytes, 1),
-                inputs=len(sizes),
-                sizes=", ".join(map(str, sizes)),
+                run=run,
                 paints=", ".join(map(str, PAINTS)),
                 turn=number,
             )

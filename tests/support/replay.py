@@ -31,7 +31,7 @@ class Replay:
 
     def run(self) -> None:
         """Raise Spoiled when a value is read or shown that is not there."""
-        for tensor in self.graph.inputs:
+        for tensor in self.graph.held_inputs:
             self.write(tensor, range(tensor.size_bytes))
         for step in self.plan.steps:
             node, kernel = self.graph.nodes[step.layer], self.schedule.kernels[step.layer]

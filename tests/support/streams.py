@@ -75,7 +75,8 @@ def random_groups(graph: Graph, schedule: Schedule, seed: int) -> tuple[Step, ..
 
 def shorter_ring(graph: Graph, planned: Plan, number: int) -> Plan:
     """The plan with one of its rings a row short, in the same place."""
-    rings = [t.index for t in graph.tensors() if not t.is_constant and 1 < planned.views[t.index].ring_rows < t.rows]
+    held = [t for t in graph.tensors() if t.index in planned.views]
+    rings = [t.index for t in held if 1 < planned.views[t.index].ring_rows < t.rows]
     tensor = rings[number % len(rings)]
     view = planned.views[tensor]
     views = {**planned.views, tensor: dataclasses.replace(view, ring_rows=view.ring_rows - 1)}

@@ -40,17 +40,18 @@ def test_every_key_is_read_and_told_with_its_source(model: Path, capsys: pytest.
     configure(
         model,
         'board = "pico"\noptimize = "flash"\nreference = "tflm"\nname = "hand"\nexport = "cmake"\n'
+        'input = "whole"\n'
         '[budgets]\nmax_ram = "8K"\nmax_flash = 100_000\nmax_stack = 1024\n',
     )
     out = model.parent / "out"
     assert main(["build", str(model), "-o", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((out / "manifest.json").read_text())
-    assert [printed[key] for key in ("board", "optimize", "reference", "name", "export")] == [
-        "pico", "flash", "tflm", "hand", "cmake",
+    assert [printed[key] for key in ("board", "optimize", "reference", "name", "export", "input")] == [
+        "pico", "flash", "tflm", "hand", "cmake", "whole",
     ]  # fmt: skip
     assert printed["budgets"] == {"max_ram": 8192, "max_flash": 100_000, "max_stack": 1024, "max_instructions": None}
-    keys = ("board", "optimize", "reference", "name", "export", "max_ram", "max_flash", "max_stack")
+    keys = ("board", "optimize", "reference", "name", "export", "input", "max_ram", "max_flash", "max_stack")
     assert printed["settings"] == dict.fromkeys(keys, FILE_NAME)
 
 
@@ -59,7 +60,8 @@ def test_the_command_line_wins_and_the_rest_is_default(model: Path, capsys: pyte
     printed = inspected(capsys, model, "--board", "nano33", "--max-ram", "8K")
     assert (printed["board"], printed["optimize"], printed["reference"]) == ("nano33", "flash", "litert")
     assert printed["settings"] == {
-        "board": "command line", "optimize": FILE_NAME, "reference": "default", "max_ram": "command line",
+        "board": "command line", "optimize": FILE_NAME, "reference": "default", "input": "default",
+        "max_ram": "command line",
     }  # fmt: skip
 
 
@@ -107,7 +109,7 @@ def test_without_any_board_the_message_says_both_ways(model: Path, capsys: pytes
         ("[budgets]\nboard = 'pico'", "Put it before [budgets]"),
         (
             "wholly = 1",
-            "Known keys here: board, optimize, reference, name, export, arena_memory,",
+            "Known keys here: board, optimize, reference, name, export, input,",
         ),
         ("board = 3", "board is 3; text in quotes is expected"),
         ("name = ''", "name is ''; text in quotes is expected"),

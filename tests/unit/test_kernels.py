@@ -16,11 +16,12 @@ from tinygen.kernels import KernelName, select
 from tinygen.ops import OPS
 from tinygen.ops.add import Add
 from tinygen.ops.copy import COPY
+from tinygen.ops.input_rows import InputRows
 from tinygen.resources import resource_path
 from tinygen.targets import FEATURES, TARGETS
 from tinygen.tflite import read_model
 
-KERNELS = {kernel.name: kernel for op in OPS for kernel in op.kernels}
+KERNELS = {kernel.name: kernel for op in (*OPS, InputRows) for kernel in op.kernels}
 TEMPLATES = resource_path("templates")
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
 every_op = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)

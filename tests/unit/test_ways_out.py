@@ -16,7 +16,9 @@ from tinygen import Options, load_board
 from tinygen.attempts import choose
 from tinygen.budgets import NO_BUDGETS, Budget, Budgets
 from tinygen.cli import main
+from tinygen.compile import InputForm
 from tinygen.ir import Graph
+from tinygen.kernels import Optimize
 from tinygen.validate.evaluate import evaluate
 from tinygen.variants import channel_group, resized, without_float_edges
 from tinygen.ways_out import Kind, WayOut, find_ways_out
@@ -153,6 +155,15 @@ def test_every_other_option_is_planned_and_none_is_in_the_model() -> None:
     assert options == ["--optimize speed", "--optimize ram", "--optimize flash"]
     assert not any(way.in_model for way in found if way.kind in (Kind.NOTHING, Kind.OPTIMIZE))
     assert all(way.in_model for way in found if way.kind in (Kind.INPUT, Kind.CHANNELS))
+
+
+def test_pushed_rows_are_planned_too_and_leave_the_model_alone() -> None:
+    found = [way for way in ways(network(32, 32), NO_BUDGETS) if way.kind is Kind.ROWS]
+    assert [way.change for way in found] == ["--input rows --optimize balanced", "--input rows --optimize ram"]
+    options = Options(input_form=InputForm.ROWS, optimize=Optimize.RAM)
+    compiled = tinygen.compile_model(tinygen.read_model(network(32, 32)), load_board("nano33"), options)
+    assert found[1].arena_bytes == compiled.program.plan.arena_bytes
+    assert not any(way.in_model for way in found)
 
 
 def test_where_flash_is_short_the_layer_with_the_most_constants_gets_narrower() -> None:

@@ -31,6 +31,7 @@ class ProjectModel:
     layers: int
     input_type: str  # the C type of the first input's elements
     output_type: str
+    is_pushed: bool  # whether its input comes row by row
     arena: str  # the C expression of its arena, as templates/project/common/arenas.j2 declares it
 
 
@@ -47,6 +48,7 @@ def project_models(bundle: Bundle) -> tuple[ProjectModel, ...]:
             layers=len(model.program.layers),
             input_type=model.program.inputs[0].tensor.dtype.c_type,
             output_type=model.program.outputs[0].tensor.dtype.c_type,
+            is_pushed=model.program.pushed is not None,
             arena=f"arena.{model.program.name}" if shares_arena(bundle) else f"{model.program.name}_arena",
         )
         for model in bundle.models

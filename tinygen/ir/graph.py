@@ -47,6 +47,7 @@ class Graph:
     variables   the state that outlives an inference
     reductions  tensors of which a pass left channels out, by index
     fusions     tensors that passes left out, with an operator each
+    pushed      the input whose rows the caller gives one by one, so that the arena never holds it; None: none
     """
 
     name: str
@@ -56,6 +57,12 @@ class Graph:
     variables: tuple[Tensor, ...] = ()
     reductions: Mapping[int, Reduction] = field(default_factory=dict)
     fusions: tuple[Fusion, ...] = ()
+    pushed: Tensor | None = None
+
+    @property
+    def held_inputs(self) -> tuple[Tensor, ...]:
+        """The inputs that lie in the arena when an inference begins."""
+        return tuple(tensor for tensor in self.inputs if tensor is not self.pushed)
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor once: inputs, then in order of first use."""

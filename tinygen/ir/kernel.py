@@ -161,6 +161,11 @@ def first_operand(node: Node) -> tuple[int, ...]:
     return (0,)
 
 
+def no_operand(node: Node) -> tuple[int, ...]:
+    """No input lies in the arena."""
+    return ()
+
+
 def every_operand(node: Node) -> tuple[int, ...]:
     """Every input is read through a view, constants too."""
     return tuple(range(len(node.inputs)))
@@ -181,6 +186,7 @@ class Kernel:
     operands        indices of the node's inputs that it reads through views; the others are constants in `params`
     cost            what a layer pays for it; None: it is taken in the order of the operator's tuple
     call_cost       instructions of one call on so many output rows, of (node, rows); None: their share of the cost
+    most_rows       output rows of one call at most; None: any number
     """
 
     name: str
@@ -193,3 +199,4 @@ class Kernel:
     operands: Callable[[Node], tuple[int, ...]] = first_operand
     cost: Callable[[Node, Reference], Cost] | None = None
     call_cost: Callable[[Node, int], int] | None = None
+    most_rows: int | None = None

@@ -19,6 +19,18 @@ The most bytes that live at one time is a lower bound; packing tries orders of p
 from tinygen.plan.arrange import arrange, plan
 from tinygen.plan.blocks import Block, blocks_of
 from tinygen.plan.order import arrange_in_best_order
+from tinygen.plan.progress import Progress
 from tinygen.plan.values import Buffer, Plan, Step, View
 
-__all__ = ["Block", "Buffer", "Plan", "Step", "View", "arrange", "arrange_in_best_order", "blocks_of", "plan"]
+__all__ = [
+    "Block",
+    "Buffer",
+    "Plan",
+    "Progress",
+    "Step",
+    "View",
+    "arrange",
+    "arrange_in_best_order",
+    "blocks_of",
+    "plan",
+]

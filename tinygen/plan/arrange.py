@@ -10,6 +10,8 @@ plan is taken.
     balanced   for up to 25 % more, where a percent of arena saves at least what four percent of instructions cost
     flash      whole layers alone, with the kernels of the least flash
 
+Where the caller pushes the input's rows, the layers that take them run in turn under any of these.
+
 Under `balanced`, kernels that have more than twice the constants of another one of the layer do not count among the
 fastest: what pays with flash (Winograd does) may not raise the arena as well. They are taken where they fit.
 """
@@ -17,8 +19,9 @@ fastest: what pays with flash (Winograd does) may not raise the arena as well. T
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tinygen.errors import UsageError
 from tinygen.ir import Graph, Reference
 from tinygen.kernels import Optimize, Schedule
 from tinygen.kernels.choose import choose, flash_budget, schedule_of
@@ -27,10 +30,10 @@ from tinygen.kernels.rows import Row, Rows, row_of
 from tinygen.passes.edges import is_input_edge, is_output_edge
 from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.check import check
-from tinygen.plan.cuts import Cuts
+from tinygen.plan.cuts import IMPOSSIBLE, Cuts
 from tinygen.plan.lives import follow
 from tinygen.plan.place import place, place_coarsely
-from tinygen.plan.stream import Group, Network, steps_of
+from tinygen.plan.stream import Chunk, Group, Network, steps_of
 from tinygen.plan.units import layers_of
 from tinygen.plan.values import Plan, Step
 
@@ -45,6 +48,9 @@ HUGE_BYTES = 1 << 25
 
 LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, 1100, 1150, 1200, 1300, 1450, 1700, 2000, 2500, 4000)
 """Limits that are looked at, in thousandths of the lowest."""
+
+FEWER = (1, 2, 4)
+"""Rows of a call at most with which the best one is placed again under `ram`, and where rows are pushed."""
 
 PLACED = 3
 """Of those so many are placed, the most promising ones."""
@@ -70,19 +76,28 @@ class _Look:
 def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[Schedule, Plan]:
     """Choose a row for every layer of a graph and its steps, and place its tensors. Deterministic.
 
+    Raises UsageError when rows are to be pushed into a graph that cannot go on with less than all of them.
     `budget` is what `balanced` may spend on constants and kernels, in bytes of flash; see `flash_budget`.
     """
     whole = _Look(_whole(graph), choose(rows, optimize, budget))
     if max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES:
+        if graph.pushed is not None:
+            raise _no_rows(graph, f"has a tensor of more than {HUGE_BYTES:,} bytes")
         return schedule_of(whole.choice), place_coarsely(graph, schedule_of(whole.choice))
     if optimize not in ADDED:
-        return _checked(graph, whole)
+        if graph.pushed is None:
+            return _checked(graph, whole)
+        rows = tuple(() if row is None else (row,) for row in whole.choice)
     light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in rows)
     own = light if optimize is Optimize.BALANCED else rows
     fastest = _Look(_whole(graph), choose(own, optimize, budget))
-    most = int(fastest.instructions * (1 + ADDED[optimize]))
-    plans = {look: _placed(graph, look) for look in _looks(cuts_of(graph, own), optimize, budget, most) or [fastest]}
+    most = int(fastest.instructions * (1 + ADDED.get(optimize, 0)))
+    cuts = cuts_of(graph, own)
+    plans = {look: _placed(graph, look) for look in _looks(cuts, optimize, budget, most) or [fastest]}
     best = min(plans, key=lambda look: score(optimize, look.instructions, plans[look].arena_bytes))
+    if optimize is Optimize.RAM or graph.pushed is not None:  # what is reckoned alike may not be once it is placed
+        plans |= {look: _placed(graph, look) for look in _with_fewer_rows(cuts, best) if look.instructions <= most}
+        best = min(plans, key=lambda look: score(optimize, look.instructions, plans[look].arena_bytes))
     if own != rows:  # heavy kernels where they fit
         other = _look(cuts_of(graph, rows), optimize, budget, plans[best].arena_bytes)
         if other is not None and other.instructions < best.instructions:
@@ -146,16 +161,41 @@ def inner_layers(graph: Graph) -> range:
 
 def _looks(cuts: Cuts, optimize: Optimize, budget: int, most: int) -> list[_Look]:
     """The most promising groups and kernels of no more than `most` instructions, for limits from the lowest on."""
+    graph = cuts.network.graph
     found: list[_Look] = []
     lowest = cuts.lowest()
+    if lowest >= IMPOSSIBLE:
+        raise _no_rows(graph, "needs all rows of its input before its first layer can begin")
     for step in LADDER:
         limit = lowest * step // 1000
         look = _look(cuts, optimize, budget, limit)
         if look is not None and look not in found:
             found.append(look)
     allowed = [look for look in found if look.instructions <= most]
-    graph = cuts.network.graph
+    if graph.pushed is not None and not allowed:  # whole layers are no way out then
+        allowed = [min(found, key=lambda look: look.instructions)]
     return sorted(allowed, key=lambda look: score(optimize, look.instructions, _bound(graph, look)))[:PLACED]
+
+
+def _no_rows(graph: Graph, why: str) -> UsageError:
+    return UsageError(
+        f"--input rows: {graph.name} {why}, so its input would be whole in the arena as well. Leave --input rows out, "
+        "or let the model begin with a layer that goes row by row: a convolution, a pooling, an elementwise operator."
+    )
+
+
+def _with_fewer_rows(cuts: Cuts, look: _Look) -> list[_Look]:
+    """The same groups and kernels with calls of fewer rows."""
+    found: list[_Look] = []
+    for rows in FEWER:
+        groups = tuple(
+            replace(group, chunk=Chunk(min(group.chunk.last, rows), min(group.chunk.most, rows)))
+            for group in look.groups
+        )
+        leaner = _Look(groups, tuple(row for group in groups for row in cuts.in_group(group, look.choice)))
+        if groups != look.groups and leaner not in found:
+            found.append(leaner)
+    return found
 
 
 def _bound(graph: Graph, look: _Look) -> int:

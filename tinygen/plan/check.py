@@ -10,10 +10,11 @@ import numpy as np
 
 from tinygen.ir import Graph, Tensor
 from tinygen.kernels import Schedule
+from tinygen.plan.progress import progress_of
 from tinygen.plan.units import NEVER, Cells, Layer, layers_of
 from tinygen.plan.values import Bools, Ints, Plan, View
 
-NOBODY, SCRATCH = -1, -2
+NOBODY, SCRATCH, PROGRESS = -1, -2, -3
 
 
 class PlanError(AssertionError):
@@ -71,8 +72,10 @@ def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
     layers = layers_of(graph, schedule)
     arena = _Arena(graph, layers, plan)
     made = [np.zeros(node.outputs[0].rows, np.int64) for node in graph.nodes]
-    for tensor in graph.inputs:
+    for tensor in graph.held_inputs:
         arena.write(tensor, 0, tensor.rows)
+    begin, end = progress_bytes(graph, plan)
+    arena.holds[begin:end] = PROGRESS
     for step in plan.steps:
         node, layer = graph.nodes[step.layer], layers[step.layer]
         if not 0 <= step.row_begin < step.row_end <= len(made[step.layer]):
@@ -89,6 +92,18 @@ def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
             raise PlanError(f"{node.describe()} does not make each of its rows once")
     for tensor in graph.outputs:
         arena.expect(tensor, 0, tensor.rows, f"graph output {tensor.index} does not survive to the end")
+    if (arena.holds[begin:end] != PROGRESS).any():
+        raise PlanError("what an inference keeps between two rows does not survive to the end")
+
+
+def progress_bytes(graph: Graph, plan: Plan) -> tuple[int, int]:
+    """Where what is kept between two rows begins and ends; raises PlanError where that is not in the arena."""
+    if graph.pushed is None:
+        return 0, 0
+    begin, size = plan.progress_offset, progress_of(plan.steps).size_bytes
+    if begin is None or begin < 0 or begin + size > plan.arena_bytes:
+        raise PlanError("what an inference keeps between two rows lies outside the arena")
+    return begin, begin + size
 
 
 def _replay(arena: _Arena, layer: Layer, begin: int, end: int, scratch_offset: int | None) -> None:

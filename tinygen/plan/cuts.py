@@ -27,6 +27,9 @@ CHUNKS = (Chunk(1, 1), Chunk(1, 2), Chunk(2, 2), Chunk(1, 4), Chunk(2, 4), Chunk
 MOST_ROWS = 8
 """The most rows of a call in a group."""
 
+IMPOSSIBLE = 1 << 62
+"""Bytes that no grouping keeps within."""
+
 Offers = tuple[tuple[Row, ...], ...]
 """The kernels of each layer, none where it is a view."""
 
@@ -70,6 +73,18 @@ class Cuts:
         self.fastest = [min((row.cost.instructions for row in own), default=0) for own in offers]
         self.streamed_fastest = [self._streamed_fastest(layer) for layer in range(self.layers)]
         self.known = cache(self._known)
+
+    def in_group(self, group: Group, choice: Sequence[Row | None]) -> tuple[Row | None, ...]:
+        """The chosen rows of a group's layers, with what they cost there."""
+        members = range(group.begin, group.end)
+        if not group.is_stream:
+            return tuple(choice[layer] for layer in members)
+        found = self.known(group).found
+        own = {layer: {row.kernel.name: row for row in self.offers[layer]} for layer in members}
+        return tuple(
+            None if (row := choice[layer]) is None else self._in_group(layer, own[layer][row.kernel.name], found)
+            for layer in members
+        )
 
     def _streamed_fastest(self, layer: int) -> int:
         """The fewest instructions of a layer in a group, whatever the group."""
@@ -123,8 +138,8 @@ class Cuts:
         ]
 
     def lowest(self) -> int:
-        """The lowest peak of any grouping, with the leanest kernels."""
-        best = [0, *[1 << 62] * self.layers]
+        """The lowest peak of any grouping, with the leanest kernels; IMPOSSIBLE where there is none."""
+        best = [0, *[IMPOSSIBLE] * self.layers]
         for end in range(1, self.layers + 1):
             for begin in self.begins(end):
                 if max(best[begin], self.boundary[begin], self.boundary[end]) < best[end]:
@@ -134,6 +149,8 @@ class Cuts:
     def leanest(self, begin: int, end: int) -> int:
         """The lowest peak of layers begin..end-1, streamed together or, if it is one, whole."""
         if end - begin == 1:
+            if self.network.must_stream(begin):
+                return IMPOSSIBLE
             pairs = zip(self.whole[begin], self.scratch[begin], strict=True)
             return min((live + scratch for live, scratch in pairs), default=self.boundary[begin])
         return min(self.peak(group) for group in self.variants(begin, end) if group.chunk == CHUNKS[0])
@@ -173,6 +190,8 @@ class Cuts:
     def single(self, layer: int, limit: int) -> Way | None:
         """A layer that runs whole, with the kernels that keep within the limit."""
         group = Group(layer, layer + 1)
+        if self.network.must_stream(layer):
+            return None
         if not self.offers[layer]:
             return Way(group, ((),), 0)
         rows = tuple(

@@ -97,9 +97,9 @@ class Value:
         while self.ring_rows < self.rows and not self._is_enough(born, needed):
             self.ring_rows += 1
         for row, birth, _ in self.before:
-            at = (row + self.ring_rows) * len(self.whole.birth) // self.rows
             for grains in (self.channel, self.whole):
-                grains.birth[at] = min(int(grains.birth[at]), birth)
+                own = grains.birth.reshape(self.rows, -1)[row + self.ring_rows]
+                np.minimum(own, birth, out=own)
 
     def _is_enough(self, born: Ints, needed: Ints) -> bool:
         size = self.ring_rows
@@ -152,7 +152,7 @@ class Timeline:
 def follow(graph: Graph, layers: Sequence[Layer | None], steps: Sequence[Step]) -> Timeline:
     """Births and deaths of every run-time value under the given steps."""
     values, value_of = _values(graph, layers)
-    for tensor in graph.inputs:
+    for tensor in graph.held_inputs:
         for grains in (values[tensor.index].channel, values[tensor.index].whole):
             grains.birth[:] = BEFORE
             grains.death[:] = 0
@@ -178,7 +178,7 @@ def follow(graph: Graph, layers: Sequence[Layer | None], steps: Sequence[Step]) 
     for guest in guests:
         values[guest.host].lodge(values.pop(guest.guest), guest.pace, guest.turn)
         value_of[guest.guest] = guest.host
-    kept = {value_of[t.index] for t in (*graph.inputs, *graph.outputs)}
+    kept = {value_of[t.index] for t in (*graph.held_inputs, *graph.outputs)}
     for index, value in values.items():
         if index not in kept and len(value.tensors) == 1:
             value.find_ring()
@@ -233,7 +233,7 @@ def _values(graph: Graph, layers: Sequence[Layer | None]) -> tuple[dict[int, Val
         value_of[tensor.index] = value
         tensors.setdefault(value, []).append(tensor)
 
-    for tensor in graph.inputs:
+    for tensor in graph.held_inputs:
         add(tensor, tensor.index)
     for node, layer in zip(graph.nodes, layers, strict=True):
         if layer is None:

@@ -56,7 +56,7 @@ def arrange_in_best_order(graph: Graph, rows: Rows, optimize: Optimize, budget: 
     """
     found = _arranged(graph, rows, optimize, budget)
     other = with_fewest_live_bytes(graph)
-    if other is graph:
+    if other is graph or graph.pushed is not None:  # rows are pushed into the operators that the file has first
         return found[1:]
     own = {id(node): own for node, own in zip(graph.nodes, rows, strict=True)}
     better = _arranged(other, tuple(own[id(node)] for node in other.nodes), optimize, budget)
@@ -119,7 +119,7 @@ class _Search:
             sum(sizes[t.index] for t in node.outputs if value_of[t.index] not in users and t.index not in kept)
             for node in graph.nodes
         ]
-        self.start = sum(sizes[t.index] for t in graph.inputs)
+        self.start = sum(sizes[t.index] for t in graph.held_inputs)
 
     def first(self) -> _Front:
         """Nothing has run."""

@@ -13,6 +13,7 @@ WIDTH = 80
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SCRATCH = "#"
 FREE = "."
+PROGRESS = "what is kept between two rows"
 
 
 def memory_picture(plan: Plan, names: dict[int, str]) -> str:
@@ -71,7 +72,7 @@ def _legend(plan: Plan, names: dict[int, str], letter: list[str], width: int) ->
         what = (
             f"scratch of layer{'s' if len(buffer.scratch_of) > 1 else ''} {', '.join(map(str, buffer.scratch_of))}"
             if buffer.scratch_of
-            else ", ".join(names.get(tensor, str(tensor)) for tensor in buffer.tensors)
+            else ", ".join(names.get(tensor, str(tensor)) for tensor in buffer.tensors) or PROGRESS
         )
         lines.append(
             f"  {mark}  {offset:>{width},} .. {offset + buffer.size_bytes:>{width},}  "

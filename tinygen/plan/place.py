@@ -14,9 +14,10 @@ from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.distances import Apart, apart, apart_by_channel, side_by_side
 from tinygen.plan.lives import Timeline, Value, follow
 from tinygen.plan.pack import pack
+from tinygen.plan.progress import progress_of
 from tinygen.plan.stream import Uses
 from tinygen.plan.units import Layer, layers_of, pixel_bytes
-from tinygen.plan.values import Buffer, Life, Plan, Step, View
+from tinygen.plan.values import BEFORE, Buffer, Life, Plan, Step, View
 
 
 def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
@@ -28,6 +29,8 @@ def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
         *(Buffer(value.life(), tuple(t.index for t in value.tensors)) for value in values),
         *(Buffer(scratch.life, (), scratch.layers) for scratch in timeline.scratch),
     ]
+    if graph.pushed is not None:
+        buffers.append(Buffer(Life.constant(progress_of(steps).size_bytes, BEFORE, timeline.times[-1]), ()))
     lives = [buffer.life for buffer in buffers]
     floor = lower_bound(lives)
     ages = [(life.first, life.last) for life in lives]
@@ -57,6 +60,7 @@ def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
         live=live_by_step(lives, timeline.times),
         arena_bytes=max((o + b.size_bytes for b, o in zip(buffers, offsets, strict=True)), default=0),
         lower_bound_bytes=floor,
+        progress_offset=None if graph.pushed is None else offsets[-1],
     )
 
 

@@ -48,8 +48,8 @@ class Uses:
         self.graph = graph
         self.sizes = {t.index: t.size_bytes for t in graph.tensors() if not t.is_constant}
         self.value_of = {index: index for index in self.sizes}
-        self.born: dict[int, int] = {t.index: -1 for t in graph.inputs}
-        self.last_use: dict[int, int] = {t.index: -1 for t in graph.inputs}
+        self.born: dict[int, int] = {t.index: -1 for t in graph.held_inputs}
+        self.last_use: dict[int, int] = {t.index: -1 for t in graph.held_inputs}
         for i, node in enumerate(graph.nodes):
             if is_view[i]:
                 source = node.op.view_of(node)
@@ -76,11 +76,19 @@ class Network(Uses):
         self.layers = layers
         self.producer = {t.index: i for i, node in enumerate(graph.nodes) for t in node.outputs}
         self.rows = [node.outputs[0].rows for node in graph.nodes]
+        self.most_rows = [
+            rows if layer is None else layer.kernel.most_rows or rows
+            for layer, rows in zip(layers, self.rows, strict=True)
+        ]
         self.guests = possible_guests(graph, layers)
         self.reads: tuple[tuple[Rows, ...], ...] = tuple(
             () if layer is None else tuple(Rows.of(layer, t.index) for t in dict.fromkeys(layer.operands))
             for layer in layers
         )
+
+    def must_stream(self, index: int) -> bool:
+        """Whether no call makes all rows of a layer: those that a caller pushes come one by one."""
+        return self.most_rows[index] < self.rows[index]
 
     def may_stream(self, index: int) -> bool:
         """Whether a layer makes more than a row, and its first one does not need all of an input."""
@@ -151,6 +159,7 @@ class _Puller:
     def pull(self, layer: int, upto: int) -> None:
         """Have rows made until there are `upto`."""
         most = self.group.chunk.last if layer == self.group.end - 1 else self.group.chunk.most
+        most = min(most, self.network.most_rows[layer])
         while self.done[layer] < upto:
             end = min(upto, self.done[layer] + most)
             for source, rows in self.sources[layer]:

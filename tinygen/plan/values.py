@@ -58,7 +58,10 @@ class Life:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """Bytes with one place in the arena: a value, under the indices of its tensors, or the scratch of layers."""
+    """Bytes with one place in the arena: a value, under the indices of its tensors, or the scratch of layers.
+
+    Where it has neither it is what an inference keeps between pushed rows.
+    """
 
     life: Life
     tensors: tuple[int, ...]
@@ -107,7 +110,8 @@ class Plan:
     """The arena: a view for every run-time tensor, scratch for the nodes that need it, and the steps in order.
 
     `times` is when each step begins on the clock of the buffers' lives, and when the last one has ended; `live` the
-    most bytes that live at one moment of each step.
+    most bytes that live at one moment of each step. `progress_offset` is where an inference whose rows are pushed
+    keeps how far it has come; None where none are.
     """
 
     views: Mapping[int, View]
@@ -119,6 +123,7 @@ class Plan:
     live: tuple[int, ...]
     arena_bytes: int
     lower_bound_bytes: int
+    progress_offset: int | None = None
 
     def live_bytes(self, layer: int) -> int:
         """The most bytes that live at one moment of a layer's steps."""

@@ -34,6 +34,7 @@ def build_manifest(compiled: Compiled, size: CodeSize | None) -> Json:
         "board": compiled.board.name,
         "target": compiled.board.target.name,
         "optimize": compiled.options.optimize.value,
+        "input": compiled.options.input_form.value,
         "kernels_named": kernels_named(compiled),
         "reference": compiled.options.reference.value,
         "tinygen": VERSION,
@@ -148,7 +149,7 @@ def layer_json(program: Program, layer: Layer) -> Json:
         "input_shapes": [list(t.shape) for t in inputs],
         "output_shapes": [list(t.shape) for t in node.outputs],
         "macs": node.op.macs(node),
-        "input_offsets": [views[t.index].offset_bytes for t in inputs],
+        "input_offsets": [views[t.index].offset_bytes for t in inputs if t.index in views],  # pushed rows lie nowhere
         "output_offsets": [views[t.index].offset_bytes for t in node.outputs],
         "scratch_offset": layer.scratch_offset,
     }
@@ -165,6 +166,7 @@ def comparison_json(comparison: Comparison) -> Json:
         "toolchain": comparison.toolchain,
         "reference": compiled.options.reference.value,
         "optimize": compiled.options.optimize.value,
+        "input": compiled.options.input_form.value,
         "kernels_named": kernels_named(compiled),
         "inputs": len(comparison.inputs),
         "tensors_compared": totals.tensors_compared,

@@ -133,6 +133,11 @@ def _write_model_header(files: Mapping[str, str], name: str, directory: Path) ->
         f"#define TINYGEN_OUTPUT {name}_output",
         f"#define TINYGEN_VALIDATE_STEP {name}_validate_step",
     ]
+    if re.search(rf"\b{re.escape(name)}_push_row\s*\(", files[f"{name}.h"]):
+        lines += [
+            *(f"#define TINYGEN_{call.upper()} {name}_{call}" for call in ("begin", "push_row", "finish")),
+            *(f"#define TINYGEN_{size} {name.upper()}_{size}" for size in ("INPUT_ROWS", "INPUT_ROW_BYTES")),
+        ]
     counts = re.findall(rf"#define {re.escape(name.upper())}_(?:INPUTS|OUTPUTS) (\d+)", files[f"{name}.h"])
     lines.append(f"#define TINYGEN_MAX_TENSORS {max([16, *map(int, counts)])}u")
     if re.search(rf"\b{re.escape(name)}_init\s*\(", files[f"{name}.h"]):

@@ -25,7 +25,9 @@ class CodeSize:
 
     code_bytes: int
     weights_bytes: int
-    stack_bytes: int | None  # worst case of NAME_run and all it calls; None: the calls cannot all be known
+    stack_bytes: (
+        int | None
+    )  # worst case of NAME_run, or of NAME_push_row and its like, and all it calls; None: the calls cannot all be known
     writable_bytes: int = 0  # .data and .bss, which generated C promises not to have
 
 

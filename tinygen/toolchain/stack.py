@@ -45,10 +45,17 @@ def stack_bound(directory: Path, name: str, toolchain: Toolchain) -> int | None:
     code, constants = directory / f"{name}.o", directory / f"{name}_weights.o"
     zig = toolchain.family is Family.ZIG
     frames = frames_from_section(code) if zig else frames_from_su(directory / f"{name}.su")
-    deepest = worst_stack(code, f"{name}_run", frames, constants)
-    if deepest is None:
+    depths = [worst_stack(code, root, frames, constants) for root in _roots(code, name)]
+    known = [depth for depth in depths if depth is not None]
+    if len(known) < len(depths):
         return None
-    return deepest + pushed_bytes((directory / f"{name}.c").read_text(encoding="utf-8"))
+    return max(known) + pushed_bytes((directory / f"{name}.c").read_text(encoding="utf-8"))
+
+
+def _roots(code: Path, name: str) -> tuple[str, ...]:
+    """The functions that the caller runs the model by: one, or those that take an input row by row."""
+    by_rows = (f"{name}_begin", f"{name}_push_row", f"{name}_finish")
+    return by_rows if f"{name}_push_row" in _defined(code) else (f"{name}_run",)
 
 
 def pushed_bytes(text: str) -> int:

@@ -56,6 +56,13 @@ def full_tensor(graph: Graph, tensor: Tensor) -> Tensor:
     return tensor if reduction is None else reduction.full
 
 
+def with_rows(graph: Graph, inputs: Sequence[Array], tensors: Mapping[int, Array]) -> Mapping[int, Array]:
+    """A reference's tensors, with the input where the firmware shows it as rows that were pushed."""
+    if graph.pushed is None:
+        return tensors
+    return {graph.nodes[0].output.index: inputs[0], **tensors}
+
+
 class _Tally:
     """Counts while the comparison goes on."""
 

@@ -80,9 +80,9 @@ def _batch(tensor: Tensor, array: Array, path: Path) -> Array:
 
 
 def _integer_quant(tensor: Tensor, graph: Graph) -> tuple[DType, Quant] | None:
-    """Type and quantisation behind a float input: those of the QUANTIZE that reads it."""
+    """Type and quantisation behind a float input: those of the QUANTIZE that reads it, or of the rows it makes."""
     for node in graph.nodes:
-        if node.op.name == "QUANTIZE" and node.input(0).index == tensor.index:
+        if node.op.name in ("QUANTIZE", "INPUT_ROWS") and node.input(0).index == tensor.index:
             output = node.output
             return (output.dtype, output.quant) if output.quant is not None else None
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tinygen.compile import Compiled
@@ -13,7 +14,7 @@ from tinygen.errors import UsageError
 from tinygen.ir import Array, Graph, Tensor
 from tinygen.toolchain import Build, Firmware, Platform, board_platform, build_firmware
 from tinygen.validate.arena import ArenaProof, check_stack, compare_paints, repainted
-from tinygen.validate.compare import Difference, Totals, compare, full_tensor
+from tinygen.validate.compare import Difference, Totals, compare, full_tensor, with_rows
 from tinygen.validate.inputs import Inference, as_bytes, load_inputs, random_inputs
 from tinygen.validate.interpreters import run_reference
 
@@ -99,7 +100,7 @@ def validate(
         toolchain=shipped.toolchain,
         inputs=inferences,
         expected=tuple(expected),
-        totals=compare(graph, expected, validation, release),
+        totals=compare(graph, list(map(partial(with_rows, graph), inferences, expected)), validation, release),
         instructions_min=min(instructions, default=None),
         instructions_max=max(instructions, default=None),
         stack_bytes=max(stacks, default=None),
@@ -119,7 +120,8 @@ def _check_arrays(graph: Graph, inputs: Sequence[Inference], expected: Sequence[
     for number, (arrays, tensors) in enumerate(zip(inputs, expected, strict=True)):
         if len(arrays) != len(graph.inputs):
             raise UsageError(f"validate: inference {number} has {len(arrays)} arrays for {len(graph.inputs)} inputs.")
-        pairs = [*zip(graph.inputs, arrays, strict=True), *((t, tensors.get(index)) for index, t in made.items())]
+        known = with_rows(graph, arrays, tensors)
+        pairs = [*zip(graph.inputs, arrays, strict=True), *((t, known.get(index)) for index, t in made.items())]
         for tensor, array in pairs:
             if array is None or array.shape != tensor.shape or array.dtype != tensor.dtype.numpy:
                 found = "missing" if array is None else f"{array.dtype} {array.shape}"

@@ -14,6 +14,7 @@ from tinygen.emit.environment import environment
 from tinygen.errors import DoesNotFitError, UsageError
 from tinygen.ir import Array, Graph
 from tinygen.program import Constant, Program
+from tinygen.validate.compare import with_rows
 from tinygen.validate.evaluate import evaluate
 from tinygen.validate.inputs import Inference, as_bytes, random_inputs
 from tinygen.version import VERSION
@@ -124,7 +125,8 @@ def vectors_of(compiled: Compiled, inferences: Sequence[Inference], expected: It
     """
     graph = compiled.program.graph
     made = [tensor.index for node in graph.nodes for tensor in node.outputs]
-    crcs = tuple(tuple(zlib.crc32(_shown(graph, index, values[index])) for index in made) for values in expected)
+    known = (with_rows(graph, *pair) for pair in zip(inferences, expected, strict=True))
+    crcs = tuple(tuple(zlib.crc32(_shown(graph, index, values[index])) for index in made) for values in known)
     raw = as_bytes(inferences)
     inputs = tuple(tuple(np.frombuffer(data[i], np.uint8) for data in raw) for i in range(len(graph.inputs)))
     return Vectors(inputs, crcs)
@@ -151,6 +153,7 @@ def selftest_sources(compiled: Compiled, vectors: Vectors) -> dict[str, str]:
         "macro": name.upper(),
         "version": VERSION,
         "vectors": vectors,
+        "pushed": compiled.program.pushed is not None,
         "constants": checked_constants(compiled.program),
         "layers": [node.op.name for node in nodes],
         "first_tensors": [sum(counts[:layer]) for layer in range(len(nodes))],
