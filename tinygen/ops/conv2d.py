@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from tinygen.ir import (
     Access,
     Activation,
     Array,
+    Direction,
     Int8Array,
     Int32,
     Int32Array,
@@ -115,6 +116,25 @@ def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, 
     return filter_windows(node)[1].input_range(begin, end, node.input(0).shape[2])
 
 
+def pointwise(node: Node) -> str | None:
+    """The filter must be 1 x 1."""
+    _, height, width, _ = node.input(1).shape
+    return None if height == width == 1 else f"a filter of {height} x {width}"
+
+
+def wider_pixels(node: Node) -> str | None:
+    """A pixel of the output must have more channels than one of the input."""
+    channels, outputs = node.input(0).shape[3], node.output.shape[3]
+    return None if outputs > channels else f"{channels} input channels, {outputs} output channels"
+
+
+PIXELS = Access(Unit.PIXEL, input_rows, input_columns=input_columns)
+"""All that a pixel reads is extended in the scratch before it is written."""
+
+ELEMENTS = Access(Unit.ELEMENT, input_rows, input_columns=input_columns)
+"""A pixel is written while it is still being read."""
+
+
 def pairs_of_rows(node: Node) -> int:
     """Rows that are made together; an odd number of rows of several images ends pairs anywhere."""
     batch, rows, _, _ = node.output.shape
@@ -145,7 +165,7 @@ class Conv2D(Op):
     kernels = (
         Kernel(
             "conv2d_s8__dsp",
-            access=Access(Unit.PIXEL, input_rows, input_columns=input_columns),
+            access=PIXELS,
             params=conv2d_dsp.params,
             scratch_bytes=conv2d_dsp.scratch_bytes,
             switches=conv2d_dsp.switches,
@@ -155,13 +175,33 @@ class Conv2D(Op):
         ),
         Kernel(
             "conv2d_s8__dsp_loop",
-            access=Access(Unit.PIXEL, input_rows),
+            access=PIXELS,
             params=conv2d_dsp.params,
             scratch_bytes=conv2d_dsp.scratch_bytes,
             switches=conv2d_dsp.loop_switches,
             features=dsp.DSP,
             constraints=(one_group, conv2d_dsp.requantises),
             cost=conv2d_costs.loop_cost,
+        ),
+        Kernel(
+            "conv2d_s8__dsp_lean",
+            access=PIXELS,
+            params=conv2d_dsp.params,
+            scratch_bytes=conv2d_dsp.lean_scratch_bytes,
+            switches=conv2d_dsp.lean_switches,
+            features=dsp.DSP,
+            constraints=(one_group, conv2d_dsp.requantises),
+            cost=conv2d_costs.lean_cost,
+        ),
+        Kernel(
+            "conv2d_s8__dsp_backward",
+            access=replace(PIXELS, direction=Direction.BACKWARD),
+            params=conv2d_dsp.params,
+            scratch_bytes=conv2d_dsp.scratch_bytes,
+            switches=conv2d_dsp.switches,
+            features=dsp.DSP,
+            constraints=(one_group, pointwise, wider_pixels, conv2d_dsp.requantises),
+            cost=conv2d_costs.cost,
         ),
         Kernel(
             "conv2d_s8__dsp_winograd",
@@ -179,8 +219,15 @@ class Conv2D(Op):
             cost=conv2d_winograd.cost,
         ),
         Kernel(
+            "conv2d_s8__c_backward",
+            access=replace(ELEMENTS, direction=Direction.BACKWARD),
+            params=params,
+            constraints=(pointwise, wider_pixels),
+            cost=weighted(5, 24, 120, 950),
+        ),
+        Kernel(
             "conv2d_s8__c",
-            access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns),
+            access=ELEMENTS,
             params=params,
             cost=weighted(5, 24, 120, 950),
         ),

@@ -6,6 +6,8 @@ within 10 %.
 
 from __future__ import annotations
 
+import math
+
 from tinygen.ir import Cost, Node, Reference
 from tinygen.ops.conv2d_dsp import (
     ANY_LENGTH,
@@ -16,7 +18,7 @@ from tinygen.ops.conv2d_dsp import (
     layer_of,
     staged_bytes,
     straight_and_loop,
-    stream,
+    stream_bytes,
     window_bytes,
 )
 from tinygen.ops.window import filter_windows
@@ -32,6 +34,17 @@ def loop_cost(node: Node, reference: Reference) -> Cost:
     return _cost(node, ANY_LENGTH)
 
 
+def lean_cost(node: Node, reference: Reference) -> Cost:
+    """Of conv2d_s8__dsp_lean."""
+    layer = layer_of(node)
+    unroll = straight_and_loop(layer.patch.groups)
+    pixels, pairs = math.prod(node.output.shape[:3]), (node.output.shape[3] + 1) // 2
+    window = node.input(1).shape[1] * node.input(1).shape[2] > 1
+    own = pairs * _tile_instructions(layer, 1, unroll) + _gather_one_instructions(node, layer.patch)
+    code = 330 + 48 * sum(unroll) + (0 if layer.fit else 30) + (900 if window else 0)
+    return Cost(round(pixels * own + 100), stream_bytes(node), code)
+
+
 def _cost(node: Node, unroll: tuple[int, int]) -> Cost:
     layer = layer_of(node)
     batch, height, width, outputs = node.output.shape
@@ -45,7 +58,7 @@ def _cost(node: Node, unroll: tuple[int, int]) -> Cost:
         instructions += pairs * _tile_instructions(layer, rest, _tail_copies(*unroll)) + gather
     return Cost(
         instructions=round(rows * instructions + 100),
-        constant_bytes=stream(node).nbytes,
+        constant_bytes=stream_bytes(node),
         code_bytes=_code_bytes(node, layer, unroll),
     )
 
@@ -76,6 +89,17 @@ def _tile_instructions(layer: Layer, pixels: int, unroll: tuple[int, int]) -> in
     multiply = {1: 8, 2: 12, 3: 17}[pixels] + (0 if layer.shared else 2)
     requantise = 7 if layer.fit else 14
     return groups * multiply + begin + 3 * turns + requantise * pixels + 6
+
+
+def _gather_one_instructions(node: Node, patch: Patch) -> float:
+    """To extend what one pixel reads, and to call what multiplies it."""
+    _, taps_h, taps_w, _ = node.input(1).shape
+    if taps_h * taps_w == 1:
+        return 7 * patch.words + 9 * patch.rest + 34
+    inside = patch.slices * (7 * patch.words + 9 * patch.rest + 12) + 60
+    _, height, width, _ = node.output.shape
+    border = 1 - (1 - min(1, 2 / width)) * (1 - min(1, 2 / height))
+    return inside + border * (taps_h * 50 + 0.9 * window_bytes(node, 1))
 
 
 def _gather_instructions(node: Node, patch: Patch) -> float:

@@ -97,9 +97,9 @@ class Value:
         while self.ring_rows < self.rows and not self._is_enough(born, needed):
             self.ring_rows += 1
         for row, birth, _ in self.before:
-            at = (row + self.ring_rows) * len(self.whole.birth) // self.rows
             for grains in (self.channel, self.whole):
-                grains.birth[at] = min(int(grains.birth[at]), birth)
+                own = grains.birth.reshape(self.rows, -1)[row + self.ring_rows]
+                np.minimum(own, birth, out=own)
 
     def _is_enough(self, born: Ints, needed: Ints) -> bool:
         size = self.ring_rows
