@@ -12,18 +12,21 @@ plan is taken.
 
 Under `balanced`, kernels that have more than twice the constants of another one of the layer do not count among the
 fastest: what pays with flash (Winograd does) may not raise the arena as well. They are taken where they fit.
+
+Kernels that go backward change no step's bytes, only how steps fit to one another. So they are left out of the choice,
+and where a placement does not reach its bound, layers that run whole are turned round as long as that helps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinygen.ir import Graph, Reference
 from tinygen.kernels import Optimize, Schedule
 from tinygen.kernels.choose import choose, flash_budget, schedule_of
 from tinygen.kernels.price import instructions
-from tinygen.kernels.rows import Row, Rows, row_of
+from tinygen.kernels.rows import Row, Rows, backward_rows, one_way, row_of
 from tinygen.passes.edges import is_input_edge, is_output_edge
 from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.check import check
@@ -52,6 +55,9 @@ PLACED = 3
 WORTH = 4
 """Percent of instructions that a percent of arena is worth under `balanced`."""
 
+TURNED = 3
+"""Layers that are tried backward, those beside which the most lives."""
+
 Choice = tuple[Row | None, ...]
 
 
@@ -72,21 +78,31 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
 
     `budget` is what `balanced` may spend on constants and kernels, in bytes of flash; see `flash_budget`.
     """
-    whole = _Look(_whole(graph), choose(rows, optimize, budget))
+    forward, turned = one_way(rows), backward_rows(rows)
+    whole = _Look(_whole(graph), choose(forward, optimize, budget))
     if max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES:
         return schedule_of(whole.choice), place_coarsely(graph, schedule_of(whole.choice))
     if optimize not in ADDED:
         return _checked(graph, whole)
-    light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in rows)
-    own = light if optimize is Optimize.BALANCED else rows
+    light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in forward)
+    own = light if optimize is Optimize.BALANCED else forward
     fastest = _Look(_whole(graph), choose(own, optimize, budget))
     most = int(fastest.instructions * (1 + ADDED[optimize]))
-    plans = {look: _placed(graph, look) for look in _looks(cuts_of(graph, own), optimize, budget, most) or [fastest]}
-    best = min(plans, key=lambda look: _score(optimize, look.instructions, plans[look].arena_bytes))
-    if own != rows:  # heavy kernels where they fit
-        other = _look(cuts_of(graph, rows), optimize, budget, plans[best].arena_bytes)
+    looks = _looks(cuts_of(graph, own), optimize, budget, most) or [fastest]
+    plans = {look: _placed(graph, look) for look in looks}
+
+    def score(look: _Look) -> tuple[float, int]:
+        return _score(optimize, look.instructions, plans[look].arena_bytes)
+
+    best = min(plans, key=score)
+    for look in looks:
+        if _score(optimize, look.instructions, plans[look].lower_bound_bytes) < score(best):
+            look, plans[look] = _turned(graph, look, plans[look], turned)
+            best = min(best, look, key=score)
+    if own != forward:  # heavy kernels where they fit
+        other = _look(cuts_of(graph, forward), optimize, budget, plans[best].arena_bytes)
         if other is not None and other.instructions < best.instructions:
-            placed = _placed(graph, other)
+            other, placed = _turned(graph, other, _placed(graph, other), turned)
             if placed.arena_bytes <= plans[best].arena_bytes:
                 return _checked(graph, other, placed)
     return _checked(graph, best, plans[best])
@@ -113,6 +129,20 @@ def _is_heavy(row: Row, own: Sequence[Row]) -> bool:
 def _placed(graph: Graph, look: _Look) -> Plan:
     schedule = schedule_of(look.choice)
     return place(graph, schedule, steps_of(Network(graph, layers_of(graph, schedule)), look.groups))
+
+
+def _turned(graph: Graph, look: _Look, placed: Plan, backward: Rows) -> tuple[_Look, Plan]:
+    """A look with layers turned round where that makes its placement lower."""
+    whole = [group.begin for group in look.groups if not group.is_stream and backward[group.begin]]
+    for layer in sorted(whole, key=lambda layer: -placed.live_bytes(layer))[:TURNED]:
+        if placed.arena_bytes <= placed.lower_bound_bytes:
+            break
+        row = min(backward[layer], key=lambda row: row.cost.instructions)
+        other = replace(look, choice=(*look.choice[:layer], row, *look.choice[layer + 1 :]))
+        found = _placed(graph, other)
+        if found.arena_bytes < placed.arena_bytes:
+            look, placed = other, found
+    return look, placed
 
 
 def _checked(graph: Graph, look: _Look, placed: Plan | None = None) -> tuple[Schedule, Plan]:
