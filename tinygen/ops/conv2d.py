@@ -27,7 +27,7 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import conv2d_costs, conv2d_dsp, conv2d_winograd, dsp, rules
+from tinygen.ops import conv2d_costs, conv2d_direct, conv2d_dsp, conv2d_winograd, dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
 from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
@@ -192,6 +192,22 @@ class Conv2D(Op):
             features=dsp.DSP,
             constraints=(one_group, conv2d_dsp.requantises),
             cost=conv2d_costs.lean_cost,
+        ),
+        Kernel(
+            "conv2d_s8__dsp_direct",
+            access=replace(ELEMENTS, pixels=conv2d_direct.PIXELS),
+            params=conv2d_dsp.params,
+            scratch_bytes=conv2d_direct.scratch_bytes,
+            switches=conv2d_direct.switches,
+            features=dsp.DSP,
+            constraints=(
+                one_group,
+                conv2d_direct.whole_words,
+                conv2d_direct.few_taps,
+                conv2d_direct.near_pixels,
+                conv2d_dsp.requantises,
+            ),
+            cost=conv2d_direct.cost,
         ),
         Kernel(
             "conv2d_s8__dsp_backward",
