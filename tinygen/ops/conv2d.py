@@ -135,6 +135,20 @@ ELEMENTS = Access(Unit.ELEMENT, input_rows, input_columns=input_columns)
 """A pixel is written while it is still being read."""
 
 
+def _few_pixels(name: str, pixels: int) -> Kernel:
+    """The row of conv2d_s8__dsp with the scratch of one or two pixels."""
+    return Kernel(
+        name,
+        access=PIXELS,
+        params=conv2d_dsp.params,
+        scratch_bytes=lambda node: conv2d_dsp.few_scratch_bytes(node, pixels),
+        switches=lambda node, reference: conv2d_dsp.few_switches(node, pixels),
+        features=dsp.DSP,
+        constraints=(one_group, conv2d_dsp.requantises),
+        cost=lambda node, reference: conv2d_costs.few_cost(node, pixels),
+    )
+
+
 def pairs_of_rows(node: Node) -> int:
     """Rows that are made together; an odd number of rows of several images ends pairs anywhere."""
     batch, rows, _, _ = node.output.shape
@@ -183,16 +197,8 @@ class Conv2D(Op):
             constraints=(one_group, conv2d_dsp.requantises),
             cost=conv2d_costs.loop_cost,
         ),
-        Kernel(
-            "conv2d_s8__dsp_lean",
-            access=PIXELS,
-            params=conv2d_dsp.params,
-            scratch_bytes=conv2d_dsp.lean_scratch_bytes,
-            switches=conv2d_dsp.lean_switches,
-            features=dsp.DSP,
-            constraints=(one_group, conv2d_dsp.requantises),
-            cost=conv2d_costs.lean_cost,
-        ),
+        _few_pixels("conv2d_s8__dsp_2p", 2),
+        _few_pixels("conv2d_s8__dsp_1p", 1),
         Kernel(
             "conv2d_s8__dsp_direct",
             access=replace(ELEMENTS, pixels=conv2d_direct.PIXELS),

@@ -61,7 +61,7 @@ def switches(node: Node, reference: Reference) -> Mapping[str, str]:
     _, taps_h, taps_w, _ = node.input(1).shape
     depth, slice_ = (f"{loop}x{turns}" for loop, turns in map(_turns, _slices(node)))
     return {
-        "patch": "window" if taps_h * taps_w > 1 else "pixel",
+        "taps": f"{taps_h}x{taps_w}",
         "depth": depth,
         "slice": slice_,
         "step": str(_step(node)),

@@ -289,10 +289,11 @@ def switches(node: Node, reference: Reference) -> Mapping[str, str]:
     return _switches(node, straight_and_loop(layer_of(node).patch.groups))
 
 
-def lean_switches(node: Node, reference: Reference) -> Mapping[str, str]:
-    """The structure of conv2d_s8__dsp_lean, which knows no tails and stages no rows."""
-    found = dict(switches(node, reference))
-    return found | {"patch": found["patch"].replace("staged", "window"), "tails": "whole"}
+def few_switches(node: Node, pixels: int) -> Mapping[str, str]:
+    """The structure of conv2d_s8__dsp_1p and _2p, which stage no rows."""
+    found = _switches(node, straight_and_loop(layer_of(node).patch.groups))
+    tails = "tails" if node.output.shape[2] % pixels else "whole"
+    return found | {"patch": found["patch"].replace("staged", "window"), "tails": tails}
 
 
 def loop_switches(node: Node, reference: Reference) -> Mapping[str, str]:
@@ -350,8 +351,10 @@ def scratch_bytes(node: Node) -> int:
     return expanded + SLACK + (staged_bytes(node) if is_staged(node) else window_bytes(node))
 
 
-def lean_scratch_bytes(node: Node) -> int:
-    """The same of one pixel; its window is filled where it reaches over the border."""
+def few_scratch_bytes(node: Node, pixels: int) -> int:
+    """The same of one or two pixels; their window is filled where it reaches over the border."""
     _, taps_h, taps_w, _ = node.input(1).shape
-    expanded = 8 * Patch.of(node).groups
-    return expanded if taps_h * taps_w == 1 else expanded + SLACK + window_bytes(node, 1)
+    batch, height, width, _ = node.output.shape
+    if taps_h * taps_w == 1:
+        return 8 * min(pixels, batch * height * width) * Patch.of(node).groups
+    return 8 * pixels * Patch.of(node).groups + SLACK + window_bytes(node, pixels)
