@@ -14,12 +14,13 @@ Under `balanced`, kernels that have more than twice the constants of another one
 fastest: what pays with flash (Winograd does) may not raise the arena as well. They are taken where they fit.
 
 Kernels that go backward change no step's bytes, only how steps fit to one another. So they are left out of the choice,
-and where a placement does not reach its bound, layers that run whole are turned round as long as that helps.
+and where a placement does not reach its bound, layers that run whole are turned round as long as that helps. Where the
+bound counts holes that a scratch does not fit into, its layer takes a leaner kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tinygen.ir import Graph, Reference
@@ -52,11 +53,14 @@ LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, 1100, 1150, 1200, 1300, 1450
 PLACED = 3
 """Of those so many are placed, the most promising ones."""
 
-WORTH = 4
+WORTH = 3
 """Percent of instructions that a percent of arena is worth under `balanced`."""
 
 TURNED = 3
 """Layers that are tried backward, those beside which the most lives."""
+
+EASED = 3
+"""Times that layers take leaner kernels."""
 
 Choice = tuple[Row | None, ...]
 
@@ -99,6 +103,9 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
         if _score(optimize, look.instructions, plans[look].lower_bound_bytes) < score(best):
             look, plans[look] = _turned(graph, look, plans[look], turned)
             best = min(best, look, key=score)
+            for eased, placed in _eased(graph, look, plans[look], own):
+                plans[eased] = placed
+                best = min(best, eased, key=score) if eased.instructions <= most else best
     if own != forward:  # heavy kernels where they fit
         other = _look(cuts_of(graph, forward), optimize, budget, plans[best].arena_bytes)
         if other is not None and other.instructions < best.instructions:
@@ -143,6 +150,34 @@ def _turned(graph: Graph, look: _Look, placed: Plan, backward: Rows) -> tuple[_L
         if found.arena_bytes < placed.arena_bytes:
             look, placed = other, found
     return look, placed
+
+
+def _eased(graph: Graph, look: _Look, placed: Plan, rows: Rows) -> Iterator[tuple[_Look, Plan]]:
+    """A look with leaner kernels for layers that run whole and whose scratch finds no place below the bound."""
+    whole = {group.begin for group in look.groups if not group.is_stream}
+    for _ in range(EASED):
+        high = [
+            layer
+            for buffer, offset in zip(placed.buffers, placed.offsets, strict=True)
+            if offset + buffer.size_bytes > placed.lower_bound_bytes
+            for layer in whole.intersection(buffer.scratch_of)
+        ]
+        leaner = {layer: _leaner(graph, layer, look.choice[layer], rows[layer]) for layer in high}
+        found = {layer: row for layer, row in leaner.items() if row is not None}
+        if not found:
+            return
+        choice = tuple(found.get(layer, row) for layer, row in enumerate(look.choice))
+        look = replace(look, choice=choice)
+        placed = _placed(graph, look)
+        yield look, placed
+
+
+def _leaner(graph: Graph, layer: int, now: Row | None, own: Sequence[Row]) -> Row | None:
+    """The fastest of the rows that need less scratch than the one that is taken now."""
+    assert now is not None
+    node = graph.nodes[layer]
+    less = [row for row in own if row.kernel.scratch_bytes(node) < now.kernel.scratch_bytes(node)]
+    return min(less, key=lambda row: row.cost.instructions, default=None)
 
 
 def _checked(graph: Graph, look: _Look, placed: Plan | None = None) -> tuple[Schedule, Plan]:
