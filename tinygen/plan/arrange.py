@@ -59,6 +59,9 @@ WORTH = 3
 TURNED = 3
 """Layers that are tried backward, those beside which the most lives."""
 
+NEAR = 1.005
+"""Times the bound: a placement below that is left as it is."""
+
 EASED = 3
 """Times that layers take leaner kernels."""
 
@@ -100,7 +103,8 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
 
     best = min(plans, key=score)
     for look in looks:
-        if _score(optimize, look.instructions, plans[look].lower_bound_bytes) < score(best):
+        bound = plans[look].lower_bound_bytes
+        if bound * NEAR < plans[look].arena_bytes and _score(optimize, look.instructions, bound) < score(best):
             look, plans[look] = _turned(graph, look, plans[look], turned)
             best = min(best, look, key=score)
             for eased, placed in _eased(graph, look, plans[look], own):

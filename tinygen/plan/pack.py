@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tinygen.plan.distances import Apart
 
-ROUNDS = 6000
+ROUNDS = 4000
 TRIALS = 1_500_000
 """Bounds the local search: rounds × pairs of buffers, so that it takes a second or two at most."""
 
