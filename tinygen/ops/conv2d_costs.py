@@ -6,8 +6,6 @@ within 10 %.
 
 from __future__ import annotations
 
-import math
-
 from tinygen.ir import Cost, Node, Reference
 from tinygen.ops.conv2d_dsp import (
     ANY_LENGTH,

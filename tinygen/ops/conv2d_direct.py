@@ -96,7 +96,7 @@ def cost(node: Node, reference: Reference) -> Cost:
         around = 50 + 8 * taps_h + 5 * groups / slice_, 50 + 12 * taps
 
     def of_tile(pixels: int, words: int) -> int:
-        loop, turns = _turns(words)
+        turns = _turns(words)[1]
         own = {1: 10, 2: 17}[pixels] + (0 if layer.shared else 2)
         slices = groups // words * (4 + (1 + 2 * turns if turns > 1 else 0))
         return groups * own + slices + 2 * pixels + (7 if layer.fit else 14) * pixels + 6

@@ -57,7 +57,7 @@ WORTH = 3
 """Percent of instructions that a percent of arena is worth under `balanced`."""
 
 TURNED = 3
-"""Layers that are tried backward, those beside which the most lives."""
+"""Layers that are tried backward one by one, after all together: those beside which the most lives."""
 
 NEAR = 1.005
 """Times the bound: a placement below that is left as it is."""
@@ -145,11 +145,12 @@ def _placed(graph: Graph, look: _Look) -> Plan:
 def _turned(graph: Graph, look: _Look, placed: Plan, backward: Rows) -> tuple[_Look, Plan]:
     """A look with layers turned round where that makes its placement lower."""
     whole = [group.begin for group in look.groups if not group.is_stream and backward[group.begin]]
-    for layer in sorted(whole, key=lambda layer: -placed.live_bytes(layer))[:TURNED]:
+    whole.sort(key=lambda layer: -placed.live_bytes(layer))
+    for layers in ([whole] if len(whole) > 1 else []) + [[layer] for layer in whole[:TURNED]]:
         if placed.arena_bytes <= placed.lower_bound_bytes:
             break
-        row = min(backward[layer], key=lambda row: row.cost.instructions)
-        other = replace(look, choice=(*look.choice[:layer], row, *look.choice[layer + 1 :]))
+        turned = {layer: min(backward[layer], key=lambda row: row.cost.instructions) for layer in layers}
+        other = replace(look, choice=tuple(turned.get(layer, row) for layer, row in enumerate(look.choice)))
         found = _placed(graph, other)
         if found.arena_bytes < placed.arena_bytes:
             look, placed = other, found
