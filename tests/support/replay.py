@@ -50,8 +50,12 @@ class Replay:
                 if apart and kernel.access.unit is Unit.CHANNEL:
                     self.expect_own_channels(node, [cell for unit in units for cell in unit], operands, kernel.access)
                 self.rows_read: set[tuple[int, int]] = set()
-                for unit in units:
+                for number, unit in enumerate(units):
                     self.unit(node, unit, operands, kernel.access, scratch, apart)
+                    if kernel.access.unit is Unit.ELEMENT and not apart:  # those that may be made together
+                        for earlier in units[max(0, number + 1 - kernel.access.pixels) : number]:
+                            for tensor, span in self.touched(node, earlier, operands, kernel.access)[0]:
+                                self.read(tensor, span)
             rows = range(step.row_begin, step.row_end)
             for tensor in node.outputs:
                 self.read(tensor, [b for r in rows for b in range(r * tensor.row_bytes, (r + 1) * tensor.row_bytes)])

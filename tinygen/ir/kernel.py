@@ -43,7 +43,8 @@ class Params:
 class Unit(Enum):
     """The piece of output in which a kernel proceeds, and what it has read when it begins to write one.
 
-    ELEMENT  a pixel; each of its elements is written after its own reads, but the others may still need the same input
+    ELEMENT  a pixel, written while it may still need all that it reads, or `Access.pixels` in a row, wherever the first
+             one of them lies
     PIXEL    `Access.pixels` pixels in a row, also across rows: all that they need is read before the first is written
     ROW      `Access.rows` rows of a call, written while what they need is still being read
     CHANNEL  a channel in all rows of a call, `Access.rows` of them at a time: within one channel, rows are written
@@ -102,7 +103,7 @@ class Access:
     elementwise     once output element i is written, elements 0..i of an operand with as many elements are not read
                     again; other operands are read as the rows and columns say
     input_columns   columns of an operand that output columns begin..end-1 read, wherever they stand in their row
-    pixels          pixels of a unit of PIXEL
+    pixels          pixels of a unit of PIXEL, pixels that are made together in units of ELEMENT
     rows            rows of a unit of ROW or CHANNEL
     by_channel      within a unit of ELEMENT or ROW, channel c of the output is written after the last read of channel
                     c of an operand with as many channels, and needs no other, as CHANNEL implies: so an output that

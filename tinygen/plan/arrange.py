@@ -14,11 +14,15 @@ Where the caller pushes the input's rows, the layers that take them run in turn 
 
 Under `balanced`, kernels that have more than twice the constants of another one of the layer do not count among the
 fastest: what pays with flash (Winograd does) may not raise the arena as well. They are taken where they fit.
+
+Kernels that go backward change no step's bytes, only how steps fit to one another. So they are left out of the choice,
+and where a placement does not reach its bound, layers that run whole are turned round as long as that helps. Where the
+bound counts holes that a scratch does not fit into, its layer takes a leaner kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tinygen.errors import UsageError
@@ -26,7 +30,7 @@ from tinygen.ir import Graph, Reference
 from tinygen.kernels import Optimize, Schedule
 from tinygen.kernels.choose import choose, flash_budget, schedule_of
 from tinygen.kernels.price import instructions
-from tinygen.kernels.rows import Row, Rows, row_of
+from tinygen.kernels.rows import Row, Rows, backward_rows, one_way, row_of
 from tinygen.passes.edges import is_input_edge, is_output_edge
 from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.check import check
@@ -55,8 +59,17 @@ FEWER = (1, 2, 4)
 PLACED = 3
 """Of those so many are placed, the most promising ones."""
 
-WORTH = 4
+WORTH = 3
 """Percent of instructions that a percent of arena is worth under `balanced`."""
+
+TURNED = 3
+"""Layers that are tried backward one by one, after all together: those beside which the most lives."""
+
+NEAR = 1.005
+"""Times the bound: a placement below that is left as it is."""
+
+EASED = 3
+"""Times that layers take leaner kernels."""
 
 Choice = tuple[Row | None, ...]
 
@@ -79,7 +92,8 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     Raises UsageError when rows are to be pushed into a graph that cannot go on with less than all of them.
     `budget` is what `balanced` may spend on constants and kernels, in bytes of flash; see `flash_budget`.
     """
-    whole = _Look(_whole(graph), choose(rows, optimize, budget))
+    forward, turned = one_way(rows), backward_rows(rows)
+    whole = _Look(_whole(graph), choose(forward, optimize, budget))
     if max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES:
         if graph.pushed is not None:
             raise _no_rows(graph, f"has a tensor of more than {HUGE_BYTES:,} bytes")
@@ -87,21 +101,36 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     if optimize not in ADDED:
         if graph.pushed is None:
             return _checked(graph, whole)
-        rows = tuple(() if row is None else (row,) for row in whole.choice)
-    light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in rows)
-    own = light if optimize is Optimize.BALANCED else rows
+        forward = tuple(() if row is None else (row,) for row in whole.choice)
+    light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in forward)
+    own = light if optimize is Optimize.BALANCED else forward
     fastest = _Look(_whole(graph), choose(own, optimize, budget))
     most = int(fastest.instructions * (1 + ADDED.get(optimize, 0)))
     cuts = cuts_of(graph, own)
-    plans = {look: _placed(graph, look) for look in _looks(cuts, optimize, budget, most) or [fastest]}
-    best = min(plans, key=lambda look: score(optimize, look.instructions, plans[look].arena_bytes))
+    looks = _looks(cuts, optimize, budget, most) or [fastest]
+    plans = {look: _placed(graph, look) for look in looks}
+
+    def worth(look: _Look) -> tuple[float, int]:
+        return score(optimize, look.instructions, plans[look].arena_bytes)
+
+    best = min(plans, key=worth)
     if optimize is Optimize.RAM or graph.pushed is not None:  # what is reckoned alike may not be once it is placed
-        plans |= {look: _placed(graph, look) for look in _with_fewer_rows(cuts, best) if look.instructions <= most}
-        best = min(plans, key=lambda look: score(optimize, look.instructions, plans[look].arena_bytes))
-    if own != rows:  # heavy kernels where they fit
-        other = _look(cuts_of(graph, rows), optimize, budget, plans[best].arena_bytes)
+        fewer = [look for look in _with_fewer_rows(cuts, best) if look.instructions <= most and look not in plans]
+        plans |= {look: _placed(graph, look) for look in fewer}
+        looks += fewer
+        best = min(plans, key=worth)
+    for look in looks:
+        bound = plans[look].lower_bound_bytes
+        if bound * NEAR < plans[look].arena_bytes and score(optimize, look.instructions, bound) < worth(best):
+            look, plans[look] = _turned(graph, look, plans[look], turned)
+            best = min(best, look, key=worth)
+            for eased, placed in _eased(graph, look, plans[look], own):
+                plans[eased] = placed
+                best = min(best, eased, key=worth) if eased.instructions <= most else best
+    if own != forward:  # heavy kernels where they fit
+        other = _look(cuts_of(graph, forward), optimize, budget, plans[best].arena_bytes)
         if other is not None and other.instructions < best.instructions:
-            placed = _placed(graph, other)
+            other, placed = _turned(graph, other, _placed(graph, other), turned)
             if placed.arena_bytes <= plans[best].arena_bytes:
                 return _checked(graph, other, placed)
     return _checked(graph, best, plans[best])
@@ -128,6 +157,49 @@ def _is_heavy(row: Row, own: Sequence[Row]) -> bool:
 def _placed(graph: Graph, look: _Look) -> Plan:
     schedule = schedule_of(look.choice)
     return place(graph, schedule, steps_of(Network(graph, layers_of(graph, schedule)), look.groups))
+
+
+def _turned(graph: Graph, look: _Look, placed: Plan, backward: Rows) -> tuple[_Look, Plan]:
+    """A look with layers turned round where that makes its placement lower."""
+    whole = [group.begin for group in look.groups if not group.is_stream and backward[group.begin]]
+    whole.sort(key=lambda layer: -placed.live_bytes(layer))
+    for layers in ([whole] if len(whole) > 1 else []) + [[layer] for layer in whole[:TURNED]]:
+        if placed.arena_bytes <= placed.lower_bound_bytes:
+            break
+        turned = {layer: min(backward[layer], key=lambda row: row.cost.instructions) for layer in layers}
+        other = replace(look, choice=tuple(turned.get(layer, row) for layer, row in enumerate(look.choice)))
+        found = _placed(graph, other)
+        if found.arena_bytes < placed.arena_bytes:
+            look, placed = other, found
+    return look, placed
+
+
+def _eased(graph: Graph, look: _Look, placed: Plan, rows: Rows) -> Iterator[tuple[_Look, Plan]]:
+    """A look with leaner kernels for layers that run whole and whose scratch finds no place below the bound."""
+    whole = {group.begin for group in look.groups if not group.is_stream}
+    for _ in range(EASED):
+        high = [
+            layer
+            for buffer, offset in zip(placed.buffers, placed.offsets, strict=True)
+            if offset + buffer.size_bytes > placed.lower_bound_bytes
+            for layer in whole.intersection(buffer.scratch_of)
+        ]
+        leaner = {layer: _leaner(graph, layer, look.choice[layer], rows[layer]) for layer in high}
+        found = {layer: row for layer, row in leaner.items() if row is not None}
+        if not found:
+            return
+        choice = tuple(found.get(layer, row) for layer, row in enumerate(look.choice))
+        look = replace(look, choice=choice)
+        placed = _placed(graph, look)
+        yield look, placed
+
+
+def _leaner(graph: Graph, layer: int, now: Row | None, own: Sequence[Row]) -> Row | None:
+    """The fastest of the rows that need less scratch than the one that is taken now."""
+    assert now is not None
+    node = graph.nodes[layer]
+    less = [row for row in own if row.kernel.scratch_bytes(node) < now.kernel.scratch_bytes(node)]
+    return min(less, key=lambda row: row.cost.instructions, default=None)
 
 
 def _checked(graph: Graph, look: _Look, placed: Plan | None = None) -> tuple[Schedule, Plan]:

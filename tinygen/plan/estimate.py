@@ -91,6 +91,8 @@ class _Profile:
                 if place < 0:
                     before.setdefault(guest.host, []).append((place, birth, death))
                 else:
+                    if guest.is_term:
+                        born[guest.host][place] = min(born[guest.host][place], birth)
                     dead[guest.host][place] = max(dead[guest.host][place], death)
         for tensor, lasts in dead.items():
             value = network.value_of[tensor]

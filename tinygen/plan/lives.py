@@ -113,15 +113,16 @@ class Value:
 
     def lodge(self, guest: Value, pace: int, turn: int) -> None:
         """Rows of a guest live in slots of this value's rows, or of rows that would come before the first."""
-        born, needed = guest.row_lives()
-        for row, (birth, death) in enumerate(zip(born.tolist(), needed.tolist(), strict=True)):
+        births, deaths = guest.row_lives()
+        for row, (birth, death) in enumerate(zip(births.tolist(), deaths.tolist(), strict=True)):
             place = row * pace + turn
             if place < 0:
                 self.before.append((place, birth, death))
                 continue
             for grains in (self.channel, self.whole):
-                own = grains.death.reshape(self.rows, -1)[place]
-                np.maximum(own, death, out=own)
+                born, needed = (a.reshape(self.rows, -1)[place] for a in (grains.birth, grains.death))
+                np.minimum(born, birth, out=born)
+                np.maximum(needed, death, out=needed)
 
 
 @dataclass(frozen=True, slots=True)

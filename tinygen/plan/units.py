@@ -97,6 +97,8 @@ class Layer:
         late = 0 if self.access.reads_first else 1
         if self.access.unit is Unit.CHANNEL:  # all rows of one channel come before the next channel
             whole = self._touch(np.full_like(units, last), np.zeros_like(units), begin, end, late)
+        elif self.access.unit is Unit.ELEMENT:  # a pixel may be read as long as the last one made with it is
+            whole = self._touch(np.minimum(units + self.access.pixels - 1, last), units, begin, end, late)
         else:
             whole = self._touch(units, units, begin, end, late)
         channel = self._touch(units, units, begin, end, 0) if self.keeps_channels else whole
