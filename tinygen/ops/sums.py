@@ -1,0 +1,35 @@
+"""Kernels that accumulate: one row of output from all rows of the operand, which come some at a time.
+
+Their steps count the operand's rows, so that whoever makes these need not keep them: a convolution, a global average
+and a dense layer run in turn. What is kept from one call to the next are the sums, in the scratch.
+"""
+
+from __future__ import annotations
+
+from tinygen.ir import Access, Node, Unit
+
+SUMS = Access(Unit.TENSOR, accumulates=True)
+"""All of a call's rows are read before the last call writes the output."""
+
+
+def rows_of_one_item(node: Node) -> str | None:
+    """The input must have several rows, and the output one."""
+    rows, made = node.input(0).rows, node.output.rows
+    return None if rows > 1 and made == 1 else f"{rows} and {made} rows"
+
+
+def word_sums_bytes(node: Node) -> int:
+    """A word for each element of the output."""
+    return 4 * node.output.elements
+
+
+def half_sums_bytes(node: Node) -> int:
+    """For each pixel of the output half-words of whole fours of channels, and words of those that are left over."""
+    channels = node.output.shape[-1]
+    return node.output.elements // channels * 4 * (channels // 4 * 2 + channels % 4)
+
+
+def half_sums_instructions(channels: int, pixels: int) -> int:
+    """What it takes to add so many pixels to half-words, measured on Cortex-M4."""
+    sixteens, fours, ones = channels // 16, channels % 16 // 4, channels % 4
+    return 12 + sixteens * (15 * pixels + 35) + fours * (6 * pixels + 20) + ones * (5 * pixels + 12)
