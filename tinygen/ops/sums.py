@@ -6,6 +6,8 @@ and a dense layer run in turn. What is kept from one call to the next are the su
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from tinygen.ir import Access, Node, Unit
 
 SUMS = Access(Unit.TENSOR, accumulates=True)
@@ -18,6 +20,15 @@ def rows_of_one_item(node: Node) -> str | None:
     return None if rows > 1 and made == 1 else f"{rows} and {made} rows"
 
 
+def averaged_rows(node: Node, averaged: Set[int]) -> str | None:
+    """The average must be over several rows of one item, or their pixels, and keep the last axis."""
+    data = node.input(0)
+    axes = {axis + 4 - len(data.shape) for axis in averaged}
+    batch, rows, _, _ = data.nhwc
+    fits = len(data.shape) in (3, 4) and batch == 1 and rows > 1 and 1 in axes and 3 not in axes
+    return None if fits else f"axes {sorted(averaged)} of {data.describe()}"
+
+
 def word_sums_bytes(node: Node) -> int:
     """A word for each element of the output."""
     return 4 * node.output.elements
@@ -26,7 +37,12 @@ def word_sums_bytes(node: Node) -> int:
 def half_sums_bytes(node: Node) -> int:
     """For each pixel of the output half-words of whole fours of channels, and words of those that are left over."""
     channels = node.output.shape[-1]
-    return node.output.elements // channels * 4 * (channels // 4 * 2 + channels % 4)
+    return node.output.elements // channels * half_sums_of(channels)
+
+
+def half_sums_of(elements: int) -> int:
+    """Bytes of half-words of whole fours of elements, and of words of those that are left over."""
+    return 4 * (elements // 4 * 2 + elements % 4)
 
 
 def half_sums_instructions(channels: int, pixels: int) -> int:

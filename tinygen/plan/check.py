@@ -84,9 +84,9 @@ def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
         made[step.layer][step.row_begin : step.row_end] += 1
         if layer is not None:
             _replay(arena, layer, step, plan.scratch_offsets.get(step.layer))
-        rows = (step.row_begin, step.row_end) if layer is None else layer.rows_made(step.row_begin, step.row_end)
+        span = (step.row_begin, step.row_end) if layer is None else layer.rows_made(step.row_begin, step.row_end)
         for tensor in node.outputs:
-            arena.expect(tensor, *rows, f"{node.describe()} does not leave tensor {tensor.index} whole")
+            arena.expect(tensor, *span, f"{node.describe()} does not leave tensor {tensor.index} whole")
     for node, rows in zip(graph.nodes, made, strict=True):
         if (rows != 1).any():
             raise PlanError(f"{node.describe()} does not make each of its rows once")

@@ -20,7 +20,7 @@ def average_pool_2d_large(b: ModelBuilder, rng: Rng) -> None:
 
 
 def average_pool_2d_rows(b: ModelBuilder, rng: Rng) -> None:
-    """One row of output, of several rows of input that kernels may add one by one; up to twice 16 channels, and more."""
+    """One row of output, of several of the input, which kernels may add one by one; all that 16 channels may leave."""
     rows, width, channels = between(rng, 2, 12), between(rng, 1, 9), between(rng, 1, 39)
     padding = str(one_of(rng, "SAME", "VALID"))
     taps = [between(rng, 1, rows + 3 if padding == "SAME" else rows), between(rng, 1, width)]
@@ -81,6 +81,15 @@ def mean_spatial(b: ModelBuilder, rng: Rng) -> None:
     _mean(b, rng, shape, [1, 2])
 
 
+def mean_rows(b: ModelBuilder, rng: Rng) -> None:
+    """Averages that kernels may make row by row: over the height of one item, over its width or not."""
+    shape: tuple[int, ...] = (between(rng, 2, 12), between(rng, 1, 12), between(rng, 1, 39))
+    axes = [0, 1] if chance(rng, 0.7) else [0]
+    if chance(rng, 0.5):
+        shape, axes = (1, *shape), [axis + 1 for axis in axes]
+    _mean(b, rng, shape, axes)
+
+
 def _mean(b: ModelBuilder, rng: Rng, shape: tuple[int, ...], axes: list[int]) -> None:
     keep = chance(rng, 0.5)
     result = [1 if axis in axes else size for axis, size in enumerate(shape) if keep or axis not in axes]
@@ -103,4 +112,5 @@ CASES: tuple[Case, ...] = (
     Case("max_pool_2d", max_pool_2d),
     Case("mean", mean),
     Case("mean_spatial", mean_spatial),
+    Case("mean_rows", mean_rows, count=40),
 )
