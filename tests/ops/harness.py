@@ -76,10 +76,16 @@ def cut_steps(graph: Graph, schedule: Schedule) -> list[Step]:
 
 
 def _kernel(node: Node, features: frozenset[str]) -> Kernel | None:
-    """In turn one of the kernels that apply and need the most features: the choice by cost would leave some out."""
+    """In turn one of the kernels that apply and need the most features: the choice by cost would leave some out.
+
+    Every second node that kernels may accumulate is for them.
+    """
     kernels = kernels_for(node, features)
     most = max((len(kernel.features) for kernel in kernels), default=0)
     best = [kernel for kernel in kernels if len(kernel.features) == most]
+    sums = [kernel for kernel in best if kernel.access.accumulates]
+    if sums and node.index % 2:
+        return sums[node.index // 2 % len(sums)]
     return best[node.index % len(best)] if best else None
 
 
