@@ -14,10 +14,13 @@ from tests.support.models import ModelBuilder
 from tests.support.replay import spoils
 from tinygen.ir import Graph, Reference
 from tinygen.kernels import Optimize, applicable, flash_budget
+from tinygen.passes import run_passes
 from tinygen.plan import Plan, arrange
 from tinygen.plan.check import PlanError, check
 from tinygen.plan.place import whole_steps
 from tinygen.tflite import read_model
+from tinygen.validate.evaluate import evaluate
+from tinygen.validate.inputs import random_inputs
 
 ROWS, CHANNELS = 12, 8
 FEATURES = (frozenset[str](), frozenset({"dsp"}))
@@ -124,3 +127,61 @@ def test_sums_that_are_overwritten_between_calls_are_caught_in_c_too(tmp_path: P
     wrong = wrong_values([*models, *controls], tmp_path)
     assert wrong[:3] == [0, 0, 0]
     assert min(wrong[3:]) > 0, wrong
+
+
+# --- a dense layer reads past what flattens its input ----------------------------------------------------------------
+
+
+def flattened(*views: str, rows: int = 4, batch: int = 1, seen: str = "dense") -> ModelBuilder:
+    """RELU → views → FULLY_CONNECTED of 3 outputs; `seen` names what else is an output of the model."""
+    rng = np.random.default_rng(0)
+    b = ModelBuilder()
+    x = b.input((batch, rows, 3, 2), scale=SCALE, zero_point=3)
+    y = b.tensor((batch, rows, 3, 2), scale=SCALE, zero_point=3)
+    b.node("RELU", [x], [y])
+    shapes = {"RESHAPE": (batch, 1, 6 * rows), "SQUEEZE": (batch, 6 * rows) if batch > 1 else (6 * rows,)}
+    for view in views:
+        flat = b.tensor(shapes[view], scale=SCALE, zero_point=3)
+        options = {"new_shape": list(shapes[view])} if view == "RESHAPE" else {"squeeze_dims": []}
+        b.node(view, [y], [flat], **options)
+        if seen == view:
+            b.output(flat)
+        y = flat
+    weights = b.constant(rng.integers(-127, 128, (3, 6 * rows)).astype(np.int8), scales=0.002)
+    for _ in range(2 if seen == "twice" else 1):
+        z = b.tensor((batch, 3), scale=SCALE)
+        b.node("FULLY_CONNECTED", [y, weights, None], [z])
+        b.output(z)
+    return b
+
+
+@pytest.mark.parametrize("views", [("RESHAPE",), ("RESHAPE", "SQUEEZE")], ids=" ".join)
+@pytest.mark.parametrize("reference", Reference, ids=lambda r: r.value)
+def test_a_dense_layer_reads_the_rows_in_front_of_what_flattens_them(
+    views: tuple[str, ...], reference: Reference
+) -> None:
+    graph = read_model(flattened(*views).finish())
+    found = run_passes(graph, reference)
+    relu, dense = found.nodes
+    assert dense.input(0) is relu.output and dense.op.infer(dense) == (dense.output.shape,)
+    assert [(f.op, f.operator, f.into) for f in found.fusions] == [
+        (view, 1 + number, 1 + len(views)) for number, view in reversed([*enumerate(views)])
+    ]
+    for arrays in random_inputs(graph, 3, 0):
+        whole, kept = (evaluate(g, arrays, reference)[dense.output.index] for g in (graph, found))
+        assert whole.tobytes() == kept.tobytes()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        flattened("RESHAPE", seen="RESHAPE"),
+        flattened("RESHAPE", seen="twice"),
+        flattened("RESHAPE", rows=1),
+        flattened("RESHAPE", "SQUEEZE", batch=2),
+    ],
+    ids=["an output", "two readers", "one row", "two items"],
+)
+def test_what_flattens_stays_where_it_is_needed_or_nothing_is_gained(model: ModelBuilder) -> None:
+    graph = read_model(model.finish())
+    assert run_passes(graph, Reference.LITERT).fusions == ()

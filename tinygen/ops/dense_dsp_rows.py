@@ -19,7 +19,7 @@ from tinygen.ops.dense_dsp import (
     weight_words,
 )
 from tinygen.ops.dsp import DSP, joined
-from tinygen.ops.sums import SUMS, rows_of_one_item
+from tinygen.ops.sums import SUMS, item_of_rows
 
 AT_ONCE = 4
 """Outputs."""
@@ -119,7 +119,7 @@ DENSE_ROWS = Kernel(
     scratch_bytes=scratch_bytes,
     switches=switches,
     features=DSP,
-    constraints=(rows_of_one_item, requantises_in_place),
+    constraints=(item_of_rows, requantises_in_place),
     cost=cost,
     call_cost=call,
 )

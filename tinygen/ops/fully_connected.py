@@ -42,7 +42,7 @@ from tinygen.ops.filters import (
     one_scale_or_one_a_channel,
 )
 from tinygen.ops.float_rounding import SINGLE_BITS, WIDE_BITS, multiplier
-from tinygen.ops.sums import SUMS, rows_of_one_item, word_sums_bytes
+from tinygen.ops.sums import SUMS, item_of_rows, word_sums_bytes
 
 Int64Array = Annotated[npt.NDArray[np.int64], CType("const int64_t *")]
 
@@ -227,7 +227,7 @@ class FullyConnected(Op):
             params=rows_params,
             scratch_bytes=word_sums_bytes,
             switches=rounding,
-            constraints=(rows_of_one_item,),
+            constraints=(item_of_rows,),
             cost=rows_cost,
             call_cost=rows_call,
         ),

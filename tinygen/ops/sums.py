@@ -20,6 +20,13 @@ def rows_of_one_item(node: Node) -> str | None:
     return None if rows > 1 and made == 1 else f"{rows} and {made} rows"
 
 
+def item_of_rows(node: Node) -> str | None:
+    """The input of a dense layer must be one item of several rows."""
+    data, elements = node.input(0), node.input(1).shape[1]
+    fits = data.rows > 1 and data.elements == elements
+    return None if fits else f"{data.describe()} of items of {elements} elements"
+
+
 def averaged_rows(node: Node, averaged: Set[int]) -> str | None:
     """The average must be over several rows of one item, or their pixels, and keep the last axis."""
     data = node.input(0)
