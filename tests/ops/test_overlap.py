@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -23,6 +23,7 @@ from tinygen.plan import Plan, Step, View
 from tinygen.plan.check import PlanError, check
 from tinygen.plan.distances import aligned, forbidden
 from tinygen.plan.lives import Value, follow
+from tinygen.plan.place import whole_steps
 from tinygen.plan.units import Layer, layers_of
 from tinygen.tflite import read
 from tinygen.toolchain import Platform
@@ -43,11 +44,9 @@ PORTABLE = {"conv2d_s8__c", "conv2d_s8__c_backward"}
 """Where there are DSP instructions, these two do not come in turn."""
 
 
-def whole_steps(graph: Graph) -> list[Step]:
-    return [Step(layer, 0, node.outputs[0].rows) for layer, node in enumerate(graph.nodes)]
+Steps = Callable[[Graph, Schedule], Sequence[Step]]
 
-
-STEPS: dict[str, Callable[[Graph], list[Step]]] = {"whole": whole_steps, "cut": cut_steps}
+STEPS: dict[str, Steps] = {"whole": whole_steps, "cut": cut_steps}
 
 
 def model(names: Callable[[str], bool]) -> Graph:
@@ -113,7 +112,7 @@ def limit(layer: Layer, source: Value, sink: Value) -> tuple[int, int] | None:
     return gaps.begins[0] - gaps.step, gaps.begins[0] - gaps.step + more
 
 
-def at_the_limit(graph: Graph, schedule: Schedule, steps: list[Step], too_far: int) -> tuple[Plan, list[int]]:
+def at_the_limit(graph: Graph, schedule: Schedule, steps: Sequence[Step], too_far: int) -> tuple[Plan, list[int]]:
     """Each node in a part of the arena of its own, its output at the limit or too far.
 
     Returns the plan, and the layers that have a limit.
@@ -167,22 +166,20 @@ def wrong_layers(graph: Graph, schedule: Schedule, planned: Plan, board: Board, 
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS.keys())
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
-def test_every_kernel_is_right_at_the_limit(board: Board, steps: Callable[[Graph], list[Step]], tmp_path: Path) -> None:
+def test_every_kernel_is_right_at_the_limit(board: Board, steps: Steps, tmp_path: Path) -> None:
     graph = model(lambda name: True)
     schedule = every_kernel(graph, board.target.features)
-    planned, _ = at_the_limit(graph, schedule, steps(graph), 0)
+    planned, _ = at_the_limit(graph, schedule, steps(graph, schedule), 0)
     check(graph, schedule, planned)
     assert wrong_layers(graph, schedule, planned, board, tmp_path) == set()
 
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS.keys())
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
-def test_every_kernel_is_wrong_beyond_the_limit(
-    board: Board, steps: Callable[[Graph], list[Step]], tmp_path: Path
-) -> None:
+def test_every_kernel_is_wrong_beyond_the_limit(board: Board, steps: Steps, tmp_path: Path) -> None:
     graph = model(lambda name: not any(word in name for word in CAUGHT))
     schedule = every_kernel(graph, board.target.features)
-    planned, limited = at_the_limit(graph, schedule, steps(graph), 1)
+    planned, limited = at_the_limit(graph, schedule, steps(graph, schedule), 1)
     with pytest.raises(PlanError):
         check(graph, schedule, planned)
     wrong = wrong_layers(graph, schedule, planned, board, tmp_path)
@@ -202,7 +199,7 @@ def test_the_sanitizers_see_a_kernel_beyond_the_limit(word: str, message: str, t
     graph = model(lambda name: word in name)
     board = BOARDS[0]
     schedule = every_kernel(graph, board.target.features)
-    planned, limited = at_the_limit(graph, schedule, whole_steps(graph), 1)
+    planned, limited = at_the_limit(graph, schedule, whole_steps(graph, schedule), 1)
     assert limited
     with pytest.raises(EmulatorError, match=message):
         wrong_layers(graph, schedule, planned, board, tmp_path)

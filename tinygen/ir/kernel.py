@@ -109,6 +109,9 @@ class Access:
                     c of an operand with as many channels, and needs no other, as CHANNEL implies: so an output that
                     lies a whole number of pixels from the operand may take the place of what its own unit reads
     reads_once      in a call, a row of input is read for the first output row that needs it, and not again
+    accumulates     calls count rows of the first operand instead of the output: each adds its rows, which come in
+                    order, to sums in the scratch, which nobody else may write from the first call to the last; the
+                    call with the last row writes the whole output, and has then read all that it needs
     direction       the order of units
     """
 
@@ -120,12 +123,13 @@ class Access:
     rows: Callable[[Node], int] = one_unit
     by_channel: bool = False
     reads_once: bool = False
+    accumulates: bool = False
     direction: Direction = Direction.FORWARD
 
     @property
     def reads_first(self) -> bool:
         """Whether a unit has read all that it needs when it begins to write."""
-        return self.elementwise or self.unit is Unit.PIXEL
+        return self.elementwise or self.accumulates or self.unit is Unit.PIXEL
 
     @property
     def keeps_channels(self) -> bool:
@@ -179,14 +183,14 @@ class Kernel:
     name            `op_dtype__isa[_tile]`; its template is templates/kernels/<name>.c.j2
     access          the order in which it touches memory
     params          the parameter struct of one node
-    scratch_bytes   working memory that one call needs
+    scratch_bytes   working memory that one call needs or, where it accumulates, all calls together
     switches        template variables that change the code, not the data (such as the rounding); their values are
                     appended to the function's name
     features        instruction-set features it needs; empty for portable C
     constraints     when it applies, beyond what the operator already demands
     operands        indices of the node's inputs that it reads through views; the others are constants in `params`
     cost            what a layer pays for it; None: it is taken in the order of the operator's tuple
-    call_cost       instructions of one call on so many output rows, of (node, rows); None: their share of the cost
+    call_cost       instructions of one call on so many rows, of (node, rows); None: their share of the cost
     most_rows       output rows of one call at most; None: any number
     """
 
@@ -201,3 +205,7 @@ class Kernel:
     cost: Callable[[Node, Reference], Cost] | None = None
     call_cost: Callable[[Node, int], int] | None = None
     most_rows: int | None = None
+
+    def counted_rows(self, node: Node) -> int:
+        """The rows that steps of a node count: those of the output or, where it accumulates, of the first operand."""
+        return node.input(self.operands(node)[0]).rows if self.access.accumulates else node.outputs[0].rows

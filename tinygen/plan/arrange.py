@@ -36,10 +36,10 @@ from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.check import check
 from tinygen.plan.cuts import IMPOSSIBLE, Cuts
 from tinygen.plan.lives import follow
-from tinygen.plan.place import place, place_coarsely
+from tinygen.plan.place import place, place_coarsely, whole_steps
 from tinygen.plan.stream import Chunk, Group, Network, steps_of
 from tinygen.plan.units import layers_of
-from tinygen.plan.values import Plan, Step
+from tinygen.plan.values import Plan
 
 ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.25, Optimize.RAM: 1.5}
 """The part of the fastest kernels' instructions that may be spent on a smaller arena."""
@@ -50,7 +50,7 @@ HEAVY = 2
 HUGE_BYTES = 1 << 25
 """No microcontroller holds such a tensor: it is not worth following byte by byte."""
 
-LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, 1100, 1150, 1200, 1300, 1450, 1700, 2000, 2500, 4000)
+LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, *(round(1100 * 1.03**step) for step in range(21)), 2500, 4000)
 """Limits that are looked at, in thousandths of the lowest."""
 
 FEWER = (1, 2, 4)
@@ -211,18 +211,22 @@ def _checked(graph: Graph, look: _Look, placed: Plan | None = None) -> tuple[Sch
 
 def cuts_of(graph: Graph, rows: Rows) -> Cuts:
     """The groupings of a graph whose layers have these kernels to choose from."""
-    nodes = graph.nodes
-    by_rank = [
-        layers_of(graph, schedule_of([own[min(rank, len(own) - 1)] if own else None for own in rows]))
+    schedules = [
+        schedule_of([own[min(rank, len(own) - 1)] if own else None for own in rows])
         for rank in range(max(map(len, rows), default=1) or 1)
     ]
-    steps = [Step(layer, 0, node.outputs[0].rows) for layer, node in enumerate(nodes)]
+    in_turn = schedule_of([_in_turn(own) if own else None for own in rows])
     live = []
-    for layers in by_rank:
-        timeline = follow(graph, layers, steps)
+    for schedule in schedules:
+        timeline = follow(graph, layers_of(graph, schedule), whole_steps(graph, schedule))
         live.append(live_by_step([value.life() for value in timeline.values.values()], timeline.times))
     whole = [[live[rank][layer] for rank in range(len(own))] for layer, own in enumerate(rows)]
-    return Cuts(Network(graph, by_rank[0]), rows, whole, inner_layers(graph))
+    return Cuts(Network(graph, layers_of(graph, in_turn)), rows, whole, inner_layers(graph))
+
+
+def _in_turn(own: Sequence[Row]) -> Row:
+    """The kernel that stands for those of a layer where it runs in turn with others."""
+    return next((row for row in own if row.kernel.access.accumulates), own[0])
 
 
 def inner_layers(graph: Graph) -> range:

@@ -127,7 +127,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Working memory of layers that take turns in it, so that they share it: none keeps anything there."""
+    """Working memory of a layer that keeps its sums there, or of several that take turns and keep nothing."""
 
     layers: tuple[int, ...]
     life: Life
@@ -203,11 +203,15 @@ def _touch(touch: Touch, time: int, end: int, grains: Mapping[int, Grains]) -> N
 
 
 def _scratch(layers: Sequence[Layer | None], calls: Mapping[int, tuple[int, int]]) -> tuple[Scratch, ...]:
-    """Scratch of layers whose calls come in turn lies at one place, as large as the most that one of them needs."""
+    """Scratch of layers whose calls come in turn lies at one place, as large as the most that one of them needs.
+
+    A layer that accumulates has its own, from its first call to its last.
+    """
     sizes = {index: layer.scratch_bytes for index, layer in enumerate(layers) if layer and layer.scratch_bytes}
-    groups: list[list[int]] = []
+    keeping = {index for index, layer in enumerate(layers) if layer and layer.access.accumulates}
+    groups: list[list[int]] = [[index] for index in sorted(keeping & calls.keys())]
     until = -1
-    for index in sorted((i for i in calls if i in sizes), key=lambda i: calls[i]):
+    for index in sorted((i for i in calls if i in sizes and i not in keeping), key=lambda i: calls[i]):
         if calls[index][0] <= until:
             groups[-1].append(index)
         else:
