@@ -7,7 +7,7 @@ plan is taken.
 
     speed      the smallest arena for 1 % more instructions than the fastest kernels have
     ram        the smallest arena for 2.5 times as many
-    balanced   for up to 25 % more, where a percent of arena saves at least what four percent of instructions cost
+    balanced   for up to 40 % more, where a byte of arena saves at least what 300 instructions cost
     flash      whole layers alone, with the kernels of the least flash
 
 Where the caller pushes the input's rows, the layers that take them run in turn under any of these.
@@ -41,7 +41,7 @@ from tinygen.plan.stream import Chunk, Group, Network, steps_of
 from tinygen.plan.units import layers_of
 from tinygen.plan.values import Plan
 
-ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.25, Optimize.RAM: 1.5}
+ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.4, Optimize.RAM: 1.5}
 """The part of the fastest kernels' instructions that may be spent on a smaller arena."""
 
 HEAVY = 2
@@ -59,8 +59,8 @@ FEWER = (1, 2, 4)
 PLACED = 3
 """Of those so many are placed, the most promising ones."""
 
-WORTH = 3
-"""Percent of instructions that a percent of arena is worth under `balanced`."""
+WORTH = 300
+"""Instructions that a byte of arena is worth under `balanced`: a kilobyte is 5 ms at 64 MHz."""
 
 TURNED = 3
 """Layers that are tried backward one by one, after all together: those beside which the most lives."""
@@ -110,7 +110,7 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     looks = _looks(cuts, optimize, budget, most) or [fastest]
     plans = {look: _placed(graph, look) for look in looks}
 
-    def worth(look: _Look) -> tuple[float, int]:
+    def worth(look: _Look) -> tuple[int, int]:
         return score(optimize, look.instructions, plans[look].arena_bytes)
 
     best = min(plans, key=worth)
@@ -291,6 +291,6 @@ def _look(cuts: Cuts, optimize: Optimize, budget: int, limit: int) -> _Look | No
     return _Look(tuple(way.group for way in ways), choice)
 
 
-def score(optimize: Optimize, count: int, arena_bytes: int) -> tuple[float, int]:
+def score(optimize: Optimize, count: int, arena_bytes: int) -> tuple[int, int]:
     """What so many instructions and so large an arena are worth; the smaller the better."""
-    return (count * float(arena_bytes) ** WORTH if optimize is Optimize.BALANCED else arena_bytes), count
+    return (count + WORTH * arena_bytes if optimize is Optimize.BALANCED else arena_bytes), count
