@@ -209,7 +209,7 @@ class Conv2D(Op):
             constraints=(
                 one_group,
                 conv2d_direct.whole_words,
-                conv2d_direct.few_taps,
+                conv2d_direct.few_slices,
                 conv2d_direct.near_pixels,
                 conv2d_dsp.requantises,
             ),

@@ -10,8 +10,8 @@ from tinygen.ops.conv2d_dsp import clamp_kind, layer_of, stream_bytes
 from tinygen.ops.window import filter_windows
 
 PIXELS = 2
-MOST_TAPS = 25
-"""Places of a window, which stand on the stack."""
+MOST_SLICES = 25
+"""Of a window, whose places stand on the stack."""
 
 MOST_GROUPS = 12
 """Groups of 4 products in one turn of a loop, 68 bytes of code each."""
@@ -21,15 +21,22 @@ FARTHEST = 4095
 
 
 def whole_words(node: Node) -> str | None:
-    """A pixel of the input must be a whole number of words."""
-    channels = node.input(0).shape[3]
-    return None if channels % 4 == 0 else f"{channels} channels"
+    """A pixel of the input, or what a row of a filter without gaps reads, must be a whole number of words."""
+    _, _, taps_w, channels = node.input(1).shape
+    fits = channels % 4 == 0 or (taps_w * channels % 4 == 0 and filter_windows(node)[1].dilation == 1)
+    return None if fits else f"{taps_w} taps of {channels} channels"
 
 
-def few_taps(node: Node) -> str | None:
-    """The filter must have at most 25 taps."""
+def few_slices(node: Node) -> str | None:
+    """The filter must have at most 25 taps or, where a pixel is no whole number of words, as many rows."""
     _, height, width, _ = node.input(1).shape
-    return None if height * width <= MOST_TAPS else f"a filter of {height} x {width}"
+    slices = height if _fills_window(node) else height * width
+    return None if slices <= MOST_SLICES else f"a filter of {height} x {width}"
+
+
+def _fills_window(node: Node) -> bool:
+    """Whether a window that reaches over the border is filled: else only a pixel that stands for the border."""
+    return node.input(0).shape[3] % 4 != 0
 
 
 def near_pixels(node: Node) -> str | None:
@@ -43,8 +50,10 @@ def _step(node: Node) -> int:
 
 
 def _slices(node: Node) -> tuple[int, int]:
-    """Groups of 4 products of a pixel, and of a slice of adjacent ones."""
+    """Groups of 4 products of what one pixel reads in one place, and two pixels: of a pixel, or of adjacent ones."""
     _, _, taps_w, depth = node.input(1).shape
+    if _fills_window(node):
+        return taps_w * depth // 4, taps_w * depth // 4
     dilated = filter_windows(node)[1].dilation > 1
     return depth // 4, depth // 4 * (1 if dilated else taps_w)
 
@@ -62,7 +71,7 @@ def switches(node: Node, reference: Reference) -> Mapping[str, str]:
     depth, slice_ = (f"{loop}x{turns}" for loop, turns in map(_turns, _slices(node)))
     return {
         "taps": f"{taps_h}x{taps_w}",
-        "depth": depth,
+        "depth": "window" if _fills_window(node) else depth,
         "slice": slice_,
         "step": str(_step(node)),
         "unpack": "shared" if layer.shared else "plain",
@@ -73,9 +82,11 @@ def switches(node: Node, reference: Reference) -> Mapping[str, str]:
 
 
 def scratch_bytes(node: Node) -> int:
-    """A pixel outside of the input, where there is a border."""
-    _, taps_h, taps_w, _ = node.input(1).shape
-    return node.input(0).shape[3] if taps_h * taps_w > 1 else 0
+    """A pixel outside of the input, where there is a border, or a window that reaches over it, which is flooded."""
+    _, taps_h, taps_w, channels = node.input(1).shape
+    if _fills_window(node):
+        return taps_h * taps_w * channels
+    return channels if taps_h * taps_w > 1 else 0
 
 
 def cost(node: Node, reference: Reference) -> Cost:
@@ -85,15 +96,16 @@ def cost(node: Node, reference: Reference) -> Cost:
     _, taps_h, taps_w, _ = node.input(1).shape
     pairs, taps = (outputs + 1) // 2, taps_h * taps_w
     depth, slice_ = _slices(node)
-    groups = depth * taps
+    groups = slice_ * taps_h if _fills_window(node) else depth * taps
     if taps == 1:
         twos, ones = divmod(batch * height * width, PIXELS)
         around = 30.0, 30.0
     else:
-        inner = max(0, height - 2) * max(0, width - 2) / (height * width)
+        border = [2 * -(-window.before // window.stride) for window in filter_windows(node)]
+        inner = math.prod(max(0, n - b) / n for n, b in zip((height, width), border, strict=True))
         twos = math.floor(batch * height * width * inner / PIXELS)
         ones = batch * height * width - PIXELS * twos
-        around = 50 + 8 * taps_h + 5 * groups / slice_, 50 + 12 * taps
+        around = 50 + 8 * taps_h + 5 * groups / slice_, 50 + (45 * taps_h if _fills_window(node) else 12 * taps)
 
     def of_tile(pixels: int, words: int) -> int:
         turns = _turns(words)[1]
