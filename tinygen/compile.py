@@ -18,6 +18,7 @@ from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.placement import NOWHERE, Placement, place
 from tinygen.plan import arrange
 from tinygen.program import Program
+from tinygen.recompute import recompute
 from tinygen.tflite import ModelFile
 
 
@@ -74,6 +75,10 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
     graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
     rows = applicable(graph, board.target.features, options.reference, options.kernels)
     schedule, planned = arrange(graph, rows, options.optimize, flash_budget(model.graph))
+    if options.optimize is Optimize.RAM and not options.kernels:  # whose layers are those of the graph without it
+        graph, schedule, planned = recompute(
+            graph, schedule, planned, rows, lambda other: applicable(other, board.target.features, options.reference)
+        )
     program = lower(graph, schedule, planned, name, options.reference)
     placement = place(program, board, options.arena_memory, options.weights_memory)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name, placement=placement)

@@ -6,6 +6,7 @@ planes from which depthwise_conv2d_s8__dsp_3x3 computes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -134,11 +135,12 @@ def call_instructions(node: Node, slices: Slices, rows: int) -> int:
     """Of a call on so many rows, from what the parts take and how often a slice extends the input anew."""
     expand, depthwise = expand_of(node), depthwise_of(node)
     patch, width = layer_of(expand).patch, columns_read(node)
-    turns = -(-width // pixels_together(node))
-    a_turn = conv2d_costs.cost(expand, Reference.LITERT).instructions / (expand.output.elements // expand.output.shape[3])
+    together = pixels_together(node)
+    turns = -(-width // together)
+    a_pixel = conv2d_costs.cost(expand, Reference.LITERT).instructions / math.prod(expand.output.shape[:3])
     again = -(-node.output.shape[3] // slice_channels(node, slices)) - 1
     extend = 12 * patch.words + 9 * patch.rest + 50
-    made = turns * (PIXELS * a_turn + again * extend)
+    made = turns * (together * a_pixel + again * extend)
     spread = SPREAD * width * -(-node.output.shape[3] // GROUP)
     tiling = Tiling(min(GROUP, node.output.shape[3]), strip_rows(node, slices))
     of_depthwise = depthwise_dsp.call_instructions_3x3(depthwise, tiling, rows)
@@ -148,7 +150,10 @@ def call_instructions(node: Node, slices: Slices, rows: int) -> int:
 def cost(node: Node, slices: Slices) -> Cost:
     """Of one call on all rows; the streams are those of the parts."""
     batch, rows, _, _ = node.output.shape
-    parts = conv2d_costs.cost(expand_of(node), Reference.LITERT), depthwise_dsp.cost_3x3(depthwise_of(node), Tiling(4, 1))
+    parts = (
+        conv2d_costs.cost(expand_of(node), Reference.LITERT),
+        depthwise_dsp.cost_3x3(depthwise_of(node), Tiling(4, 1)),
+    )
     return Cost(
         batch * call_instructions(node, slices, rows),
         sum(part.constant_bytes for part in parts),

@@ -92,6 +92,23 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     return _checked(graph, best, plans[best])
 
 
+def arrange_within(graph: Graph, rows: Rows, most: int) -> tuple[Schedule, Plan] | None:
+    """The smallest arena for no more than `most` instructions by the estimate; None where no plan is known to keep it.
+
+    The graph must be one that `arrange` looks at byte by byte.
+    """
+    plans = {look: _placed(graph, look) for look in _looks(cuts_of(graph, rows), Optimize.RAM, 0, most)}
+    if not plans:
+        return None
+    best = min(plans, key=lambda look: _score(Optimize.RAM, look.instructions, plans[look].arena_bytes))
+    return _checked(graph, best, plans[best])
+
+
+def most_instructions(rows: Rows) -> int:
+    """What `ram` may spend on layers with these rows."""
+    return int(instructions([row for row in choose(rows, Optimize.RAM, 0) if row]) * (1 + ADDED[Optimize.RAM]))
+
+
 def plan(graph: Graph, schedule: Schedule, optimize: Optimize = Optimize.BALANCED) -> Plan:
     """The same for kernels that are given."""
     kernels = [schedule.kernels[layer] for layer in range(len(graph.nodes))]
