@@ -48,7 +48,7 @@ HEAVY = 2
 """Times the constants of the layer's lightest row: above that a row pays with flash."""
 
 HUGE_BYTES = 1 << 25
-"""No microcontroller holds such a tensor: it is not worth following byte by byte."""
+"""A tensor of more than that is huge."""
 
 LADDER = (1000, 1005, 1010, 1020, 1030, 1045, 1070, *(round(1100 * 1.03**step) for step in range(21)), 2500, 4000)
 """Limits that are looked at, in thousandths of the lowest."""
@@ -94,7 +94,7 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     """
     forward, turned = one_way(rows), backward_rows(rows)
     whole = _Look(_whole(graph), choose(forward, optimize, budget))
-    if max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES:
+    if is_huge(graph):
         if graph.pushed is not None:
             raise _no_rows(graph, f"has a tensor of more than {HUGE_BYTES:,} bytes")
         return schedule_of(whole.choice), place_coarsely(graph, schedule_of(whole.choice))
@@ -107,7 +107,31 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     fastest = _Look(_whole(graph), choose(own, optimize, budget))
     most = int(fastest.instructions * (1 + ADDED.get(optimize, 0)))
     cuts = cuts_of(graph, own)
-    looks = _looks(cuts, optimize, budget, most) or [fastest]
+    best, placed = _search(cuts, _looks(cuts, optimize, budget, most) or [fastest], turned, optimize, most)
+    if own != forward:  # heavy kernels where they fit
+        other = _look(cuts_of(graph, forward), optimize, budget, placed.arena_bytes)
+        if other is not None and other.instructions < best.instructions:
+            other, found = _turned(graph, other, _placed(graph, other), turned)
+            if found.arena_bytes <= placed.arena_bytes:
+                return _checked(graph, other, found)
+    return _checked(graph, best, placed)
+
+
+def arrange_within(graph: Graph, rows: Rows, most: int) -> tuple[Schedule, Plan] | None:
+    """What `arrange` finds under `ram` for `most` instructions at most, by the estimate; None where nothing keeps that.
+
+    The graph must be one that is not huge.
+    """
+    cuts = cuts_of(graph, one_way(rows))
+    looks = [look for look in _looks(cuts, Optimize.RAM, 0, most) if look.instructions <= most]
+    if not looks:
+        return None
+    return _checked(graph, *_search(cuts, looks, backward_rows(rows), Optimize.RAM, most))
+
+
+def _search(cuts: Cuts, looks: Sequence[_Look], turned: Rows, optimize: Optimize, most: int) -> tuple[_Look, Plan]:
+    """The best of some looks once they are placed, and what becomes of it where placements miss their bound."""
+    graph = cuts.network.graph
     plans = {look: _placed(graph, look) for look in looks}
 
     def worth(look: _Look) -> tuple[int, int]:
@@ -115,25 +139,29 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
 
     best = min(plans, key=worth)
     if optimize is Optimize.RAM or graph.pushed is not None:  # what is reckoned alike may not be once it is placed
-        fewer = [look for look in _with_fewer_rows(cuts, best) if look.instructions <= most and look not in plans]
-        plans |= {look: _placed(graph, look) for look in fewer}
-        looks += fewer
+        for look in _with_fewer_rows(cuts, best):
+            if look.instructions <= most and look not in plans:
+                plans[look] = _placed(graph, look)
         best = min(plans, key=worth)
-    for look in looks:
+    for look in list(plans):
         bound = plans[look].lower_bound_bytes
         if bound * NEAR < plans[look].arena_bytes and score(optimize, look.instructions, bound) < worth(best):
             look, plans[look] = _turned(graph, look, plans[look], turned)
             best = min(best, look, key=worth)
-            for eased, placed in _eased(graph, look, plans[look], own):
+            for eased, placed in _eased(graph, look, plans[look], cuts.offers):
                 plans[eased] = placed
                 best = min(best, eased, key=worth) if eased.instructions <= most else best
-    if own != forward:  # heavy kernels where they fit
-        other = _look(cuts_of(graph, forward), optimize, budget, plans[best].arena_bytes)
-        if other is not None and other.instructions < best.instructions:
-            other, placed = _turned(graph, other, _placed(graph, other), turned)
-            if placed.arena_bytes <= plans[best].arena_bytes:
-                return _checked(graph, other, placed)
-    return _checked(graph, best, plans[best])
+    return best, plans[best]
+
+
+def is_huge(graph: Graph) -> bool:
+    """Whether no microcontroller holds one of the tensors, so that it is not worth following byte by byte."""
+    return max((t.size_bytes for t in graph.tensors() if not t.is_constant), default=0) > HUGE_BYTES
+
+
+def most_instructions(rows: Rows) -> int:
+    """What `ram` may spend on layers with these rows."""
+    return int(instructions([row for row in choose(one_way(rows), Optimize.RAM, 0) if row]) * (1 + ADDED[Optimize.RAM]))
 
 
 def plan(graph: Graph, schedule: Schedule, optimize: Optimize = Optimize.BALANCED) -> Plan:
