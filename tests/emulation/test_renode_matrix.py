@@ -20,10 +20,10 @@ from tinygen.toolchain import find_toolchain
 pytest.importorskip("robot", reason='pip install "tinygen[dev]"')
 
 
-def run(*arguments: str) -> tuple[int, str, str]:
+def run(*arguments: str, cwd: Path | None = None) -> tuple[int, str, str]:
     """Exit code, output and errors of the script."""
     command = [sys.executable, str(ROOT / "tests" / "renode" / "run"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -54,7 +54,10 @@ def test_every_case_of_a_board_has_a_line_and_passes(board: str, tmp_path: Path)
         find_toolchain(load_board(board).target)
     except ToolError as missing:
         pytest.skip(str(missing))
-    code, out, err = run("--renode", str(fake_renode.install(tmp_path)), board)
+    working = tmp_path / "with space"
+    working.mkdir()
+    code, out, err = run("--renode", str(fake_renode.install(tmp_path)), board, cwd=working)
+    assert not list(working.iterdir())
     lines = [line.split(maxsplit=2) for line in out.splitlines() if line.startswith(("ok ", "FAIL "))]
     assert code == 0, out + err
     kinds = [name.rpartition("/")[2] for _, name, _ in lines]
@@ -121,6 +124,24 @@ def test_a_weight_that_is_right_is_no_difference(cases: tuple[Path, tuple[Case, 
     assert found[flipped.name].mark == "FAIL" and "TINYGEN PASS" in found[flipped.name].text
 
 
-def test_a_case_without_report_did_not_run(cases: tuple[Path, tuple[Case, ...]]) -> None:
+def test_a_case_that_was_not_seen_is_no_pass(cases: tuple[Path, tuple[Case, ...]]) -> None:
     _, (right, _) = cases
     assert judge(right, Seen()).mark == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "message"),
+    [
+        ("", "FAIL", "the test did not run; "),
+        ("echo \"+++++ Starting test 'suite.a/b/right'\"", "FAIL", "the test did not end; "),
+        ("echo \"+++++ Finished test 'suite.a/b/right' in 1.00 seconds with status failed\"", "FAIL", "no report"),
+        ("echo \"+++++ Finished test 'suite.a/b/right' in 1.00 seconds with status OK\"", "PASS", "no report"),
+    ],
+)
+def test_a_test_without_report_is_judged_by_what_was_seen(ends: str, status: str, message: str, tmp_path: Path) -> None:
+    program = tmp_path / "renode-test"
+    program.write_text(f"#!/bin/sh\n{ends}\n")
+    program.chmod(0o755)
+    observed = run_renode_test(program, [], tmp_path / "results", lambda name, test: None)
+    seen = observed.of("a/b/right", read_reports(tmp_path / "results"))
+    assert seen.status == status and message in seen.message
