@@ -105,7 +105,8 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     command.add_argument(
         "--renode-platform",
         choices=[p.value for p in renode.RenodePlatform],
-        help="the platform file for Renode: tinygen's own (default), or the one that comes with Renode",
+        help="the platform file for Renode: tinygen's own (default), or stock: the one that comes with Renode, which "
+        f"fetches a file from the network each time; for {', '.join(renode.STOCK)}",
     )
     command.add_argument(
         "--shared-arena", action="store_true", help="one arena for several models, which then take turns"

@@ -15,6 +15,7 @@ from tests.support import fake_renode
 from tests.support.paths import ROOT
 from tinygen import load_board
 from tinygen.errors import ToolError
+from tinygen.export.renode import STOCK
 from tinygen.toolchain import find_toolchain
 
 pytest.importorskip("robot", reason='pip install "tinygen[dev]"')
@@ -56,13 +57,14 @@ def test_every_case_of_a_board_has_a_line_and_passes(board: str, tmp_path: Path)
         pytest.skip(str(missing))
     working = tmp_path / "with space"
     working.mkdir()
-    code, out, err = run("--renode", str(fake_renode.install(tmp_path)), board, cwd=working)
+    code, out, err = run("--renode", str(fake_renode.install(tmp_path)), "--stock", board, cwd=working)
     assert not list(working.iterdir())
     lines = [line.split(maxsplit=2) for line in out.splitlines() if line.startswith(("ok ", "FAIL "))]
     assert code == 0, out + err
     kinds = [name.rpartition("/")[2] for _, name, _ in lines]
     assert kinds.count("right") == kinds.count("flipped") == len(MODELS)
     assert kinds.count("exported") == kinds.count("script") == 1
+    assert kinds.count("stock") == (board in STOCK)
     for mark, name, text in lines:
         assert mark == "ok"
         if name.endswith(("right", "script")):

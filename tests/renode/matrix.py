@@ -15,6 +15,7 @@ from tinygen.emulate.renode import BEGIN, END, STRAY, hook_commands
 from tinygen.emulate.selftest import run_selftest
 from tinygen.export.renode import (
     Expected,
+    RenodePlatform,
     platform_name,
     platform_text,
     renode_files,
@@ -28,8 +29,9 @@ from tinygen.validate.vectors import make_vectors, selftest_sources
 SHARED_KWS = ROOT.parent / "shared" / "models" / "mlperf_kws.tflite"
 MODELS = tuple(path for path in (*EXAMPLES, SHARED_KWS) if path.exists())
 UNICORN_SECONDS = 60.0
-RIGHT, FLIPPED, EXPORTED = "right", "flipped", "exported"
-"""Kinds of cases; exported is the Robot file that `tinygen build` writes, as it is."""
+RIGHT, FLIPPED, EXPORTED, STOCK = "right", "flipped", "exported", "stock"
+"""Kinds of cases; exported is the Robot file that `tinygen build` writes, as it is; stock the same with Renode's own
+platform file."""
 MARK = "TINYGEN-CASE"
 """Begins the lines that the suite prints for the runner."""
 
@@ -99,12 +101,12 @@ def build_cases(board_name: str, model: Path, folder: Path) -> tuple[Case, ...]:
     )
 
 
-def exported_suite(case: Case, folder: Path) -> tuple[Path, str]:
+def exported_suite(case: Case, folder: Path, platform: RenodePlatform = RenodePlatform.OWN) -> tuple[Path, str]:
     """What `tinygen build` writes for a right case, with its firmware beside it: the Robot file, its test's name."""
     board = case.firmware.board
     layers = int(case.wanted.rpartition("=")[2])
     name = case.firmware.name
-    for path, text in renode_files(board, Expected(name, 1, layers)).items():
+    for path, text in renode_files(board, Expected(name, 1, layers), platform).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8", newline="\n")
     shutil.copyfile(case.firmware.elf, folder / "renode" / f"{name}.elf")

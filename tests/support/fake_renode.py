@@ -9,7 +9,6 @@ in that folder's path is an error.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -72,7 +71,7 @@ def renode_test() -> int:
     parser.add_argument("--variable", action="append", default=[])
     parser.add_argument("--test-timeout")
     parser.add_argument("suites", nargs="+", type=Path)
-    options = parser.parse_args([*sys.argv[1:], "-r", *os.getcwd().split()])
+    options = parser.parse_args([*sys.argv[1:], "-r", *str(Path.cwd()).split()])
     failed = 0
     for path in options.suites:
         suite = TestSuiteBuilder().build(str(path))

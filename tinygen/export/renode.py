@@ -43,7 +43,8 @@ STOCK = {
     "stm32f746-discovery": "platforms/boards/stm32f7_discovery-bb.repl",
     "nucleo-h743zi": "platforms/boards/nucleo_h753zi.repl",
 }
-"""Renode's own platform files of our boards; they load an SVD file from the network, so ours are the default."""
+"""Renode's own platform files of our boards. They load an SVD file from the network, so ours are the default; and in
+Renode 1.16.1 none has the core's cycle counter, which the self-test looks for."""
 
 REGISTERS = "registers_"
 RESERVED = frozenset(
@@ -144,7 +145,7 @@ def platform_text(board: Board) -> str:
         "board": board,
         "title": _comment(board.title),
         "architecture": board.target.architecture.value,
-        "mips": min(max(board.clock_hz // 1_000_000, 1), MOST_MIPS),
+        "mips": _mips(board),
         "has_cycle_counter": _has_cycle_counter(board),
         "clint": _clint(board),
         "memories": memories,
@@ -173,7 +174,7 @@ def renode_files(board: Board, expected: Expected, platform: RenodePlatform = Re
         "platform": f"$ORIGIN/{own}" if is_own else f"@{STOCK[board.name]}",
         "robot_platform": f'"${{CURDIR}}/{own}"' if is_own else f"@{STOCK[board.name]}",
         "uart": _Uart(uart_name(board), ""),
-        "commands": start_commands(board) if is_own else (),
+        "commands": start_commands(board) if is_own else stock_commands(board),
         "virtual_seconds": VIRTUAL_SECONDS,
         "real_seconds": REAL_SECONDS,
     }
@@ -204,6 +205,16 @@ def start_commands(board: Board) -> tuple[str, ...]:
     if board.target.architecture is Architecture.ARM_M and any(memory.origin < flash for memory in board.memories):
         commands.append(f"sysbus.cpu VectorTableOffset 0x{flash:X}")
     return tuple(commands)
+
+
+def stock_commands(board: Board) -> tuple[str, ...]:
+    """What Renode's own platform file of the board lacks: the cycle counter, and a core as fast as it counts."""
+    mips = _mips(board)
+    return (
+        f"sysbus.cpu PerformanceInMips {mips}",
+        f'machine LoadPlatformDescriptionFromString "dwt: Miscellaneous.DWT @ sysbus 0x{DWT[0]:08X} '
+        f'{{ frequency: {mips}000000 }}"',
+    )
 
 
 def register_blocks(board: Board) -> tuple[RegisterBlock, ...]:
@@ -237,6 +248,11 @@ def _core_spans(board: Board) -> list[Span]:
     if board.target.architecture is not Architecture.ARM_M:
         return []
     return [Span("nvic", *NVIC), *([Span("dwt", *DWT)] if _has_cycle_counter(board) else [])]
+
+
+def _mips(board: Board) -> int:
+    """Instructions in a virtual microsecond: one a clock."""
+    return min(max(board.clock_hz // 1_000_000, 1), MOST_MIPS)
 
 
 def _has_cycle_counter(board: Board) -> bool:
