@@ -67,7 +67,8 @@ class renode_keywords:
             assert any(low <= address < high for low, high in spans), command
         elif what == "sysbus.cpu AddHook":
             address, script = words[2:]
-            call = re.fullmatch(r"self\.Log\(LogLevel\.Info, '(.*)' \+ str\(self\.ExecutedInstructions\)\)", script)
+            count = r"self\.ExecutedInstructions(?: \+ 1)?"
+            call = re.fullmatch(rf"self\.Log\(LogLevel\.Info, '(.*)' \+ str\({count}\)\)", script)
             assert call, script
             self.hooks[int(address, 16)] = call[1]
         else:

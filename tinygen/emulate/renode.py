@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygen.boards import Board
-from tinygen.emulate.calls import return_addresses
+from tinygen.emulate.calls import return_addresses, return_instructions
 from tinygen.emulate.lines import SelfTest, Transcript
 from tinygen.emulate.qemu import kill
 from tinygen.emulate.symbols import read_image
 from tinygen.errors import EmulatorError, ToolError
 from tinygen.export.renode import VIRTUAL_SECONDS, platform_name, start_commands, uart_name
+from tinygen.targets import Architecture
 from tinygen.toolchain import Firmware, Tool
 
 NAME = "renode"
@@ -40,7 +41,7 @@ OLDEST_FOR = {
 """The first release with a core or a UART model."""
 
 BEGIN, END = "tinygen run begins at", "tinygen run ends at"
-"""What hooks log at the borders of the run function. Not on Xtensa, where Renode's count goes on in the halt."""
+"""What hooks log at the borders of the run function."""
 
 STRAY = "non existing peripheral"
 SHOWN_LINES = 8
@@ -151,13 +152,20 @@ def batch_script(firmware: Firmware) -> str:
 
 
 def hook_commands(firmware: Firmware) -> tuple[str, ...]:
-    """The Monitor's commands that log the count of instructions where the run function begins and has returned."""
+    """The Monitor's commands that log the count of instructions where the run function begins and has returned.
+
+    A hook runs before its instruction. On Xtensa, whose calls go through registers, the last ones are at the function's
+    returns, and count those. A return that has to refill registers runs twice; `counted` takes its first time.
+    """
     image, function = read_image(firmware.elf), f"{firmware.name}_run"
-    ends = return_addresses(image, firmware.board.target.architecture, function)
-    places = [(image.symbol(function), BEGIN), *((address, END) for address in ends)] if ends else []
+    architecture, count = firmware.board.target.architecture, "self.ExecutedInstructions"
+    ends, count_at_end = return_addresses(image, architecture, function), count
+    if architecture is Architecture.XTENSA:
+        ends, count_at_end = return_instructions(image, function), f"{count} + 1"
+    places = [(image.symbol(function), BEGIN, count), *((at, END, count_at_end) for at in ends)] if ends else []
     return tuple(
-        f"sysbus.cpu AddHook 0x{address:X} \"self.Log(LogLevel.Info, '{text} ' + str(self.ExecutedInstructions))\""
-        for address, text in places
+        f"sysbus.cpu AddHook 0x{at:X} \"self.Log(LogLevel.Info, '{text} ' + str({value}))\""
+        for at, text, value in places
     )
 
 
