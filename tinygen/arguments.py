@@ -139,7 +139,8 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help=f"how long to wait at the --port (default: {DEFAULT_PORT_SECONDS:g})",
+        help=f"how long to wait at the --port (default: {DEFAULT_PORT_SECONDS:g}), or for --emulator renode (default: "
+        f"{renode.REAL_SECONDS})",
     )
     command.set_defaults(command=run["validate"])
 

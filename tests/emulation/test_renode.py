@@ -87,6 +87,15 @@ def test_real_time_is_bounded(firmware: Firmware, tmp_path: Path) -> None:
         run(firmware, fake(tmp_path, LINGER), timeout_s=0.5)
 
 
+@pytest.mark.parametrize(("timeout_s", "virtual_s"), [(20.0, 120), (600.0, 120), (1800.0, 360)])
+def test_who_grants_more_real_time_gets_more_virtual_time(
+    timeout_s: float, virtual_s: int, firmware: Firmware, tmp_path: Path
+) -> None:
+    told = 'print(pathlib.Path("run.resc").read_text())'
+    with pytest.raises(EmulatorError, match=rf'nor in {virtual_s} virtual seconds(.*\n)*.*RunFor "{virtual_s}"'):
+        run(firmware, fake(tmp_path, told), timeout_s)
+
+
 def test_a_half_written_line_and_another_models_line_are_no_result(firmware: Firmware, tmp_path: Path) -> None:
     body = 'pathlib.Path("console.txt").write_bytes(b"TINYGEN PASS other inputs=1 layers=2\\r\\nTINYGEN PASS toy inp")'
     with pytest.raises(EmulatorError, match="printed no result"):

@@ -56,3 +56,18 @@ def test_the_note_about_instructions_stands_where_they_were_counted(
     out = " ".join(capsys.readouterr().out.split())
     assert f"instructions {count}" in out and "CRC-32" in out
     assert ("instructions include the hook after each step" in out) == (instructions is not None)
+
+
+def test_a_pass_of_another_self_test_says_what_was_wanted(renode: Renode, capsys: pytest.CaptureFixture[str]) -> None:
+    renode.result = RenodeRun((PASS.replace("inputs=3", "inputs=9"),), True, 1234, "1.16.1")
+    assert validate() == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert f"another self-test than the one that was built; the last line wanted is: {PASS}." in error
+    assert "differs" not in error and error.endswith("TINYGEN PASS gesture inputs=9 layers=13")
+
+
+def test_a_timeout_is_for_renode_too(renode: Renode, capsys: pytest.CaptureFixture[str]) -> None:
+    assert validate() == 0 and renode.timeout_s == 600
+    assert validate("--timeout", "1800") == 0 and renode.timeout_s == 1800
+    assert validate("--timeout", "1800", "--emulator", "unicorn") == 2
+    assert "--port or for --emulator renode" in " ".join(capsys.readouterr().err.split())
