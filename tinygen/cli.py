@@ -139,7 +139,7 @@ def _tell_of_edits(folder: str, edited: Edited) -> None:
 
 def _renode_files(bundle: Bundle, platform: str | None) -> dict[str, str]:
     """Platform, script and Robot test of every model, where Renode has the board."""
-    if platform is None and not renode.supports(bundle.board):
+    if platform is None and not bundle.board.runs_in_renode:
         return {}
     chosen = renode.RenodePlatform(platform or renode.RenodePlatform.OWN.value)
     files: dict[str, str] = {}

@@ -218,6 +218,13 @@ def test_the_cycle_counter_that_renodes_own_platforms_lack_is_added_as_in_ours(n
         assert f"sysbus.cpu PerformanceInMips {mips}\n" in text
 
 
+def test_the_script_says_where_its_firmware_comes_from() -> None:
+    lines = renode_files(load_board("nano33"), EXPECTED)["renode/model.resc"].splitlines()
+    elf = lines.index("$elf?=$ORIGIN/model.elf")
+    assert "`tinygen build --self-test 1`" in lines[elf - 2] and lines[elf - 2].startswith("# model.elf ")
+    assert lines[elf - 1] == "# renode -e '$elf=@path/to/firmware.elf' -e 'include @model.resc'"
+
+
 def test_a_board_that_renode_does_not_have_is_refused_with_what_to_do() -> None:
     with pytest.raises(BoardError, match="pico: Renode has no platform file of its own"):
         renode_files(load_board("pico"), EXPECTED, RenodePlatform.STOCK)

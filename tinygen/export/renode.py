@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from enum import Enum
 
-from tinygen.boards import Board, RegisterStep, UartFamily
+from tinygen.boards import Board, RegisterStep
 from tinygen.emit.environment import environment
 from tinygen.errors import BoardError
 from tinygen.export.render import file_name
@@ -119,15 +119,9 @@ def uart_name(board: Board) -> str:
     return f"{name}_uart" if name in RESERVED or name.startswith(REGISTERS) else name
 
 
-def supports(board: Board) -> bool:
-    """Whether Renode has a core and a console for the board."""
-    emulation = board.emulation
-    return bool(emulation.renode_cpu and emulation.renode_uart) and board.console.uart is not UartFamily.SEMIHOSTING
-
-
 def platform_text(board: Board) -> str:
     """The .repl: core, memories, console, and memory in place of the registers that the console's set-up writes."""
-    if not supports(board):
+    if not board.runs_in_renode:
         raise BoardError(
             f"board {board.name}: its description has no renode_cpu, no renode_uart or no UART as console; add them "
             "under [emulation] and [console] to run it in Renode."
