@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.renode.matrix import MODELS, Case, build_cases, suite_text
+from tests.renode.matrix import MODELS, Case, build_cases, exported_suite, suite_text
 from tests.renode.outcomes import Outcome, Seen, judge, read_reports, run_renode_test
 from tests.support import fake_renode
 from tests.support.paths import ROOT
@@ -118,6 +121,20 @@ def test_failures_say_what_was_seen_and_what_was_wanted(cases: tuple[Path, tuple
     assert "layer=99" in kinds["other-layer"].text
     assert "nosuch.repl" in kinds["no-platform"].text
     assert 'Expected pattern "tinygen run ends at" did not appear in the log' in kinds["no-hooks"].text
+
+
+def test_the_command_that_the_exported_file_tells_runs_it_in_a_path_with_spaces(
+    cases: tuple[Path, tuple[Case, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, (right, _) = cases
+    path, _ = exported_suite(right, tmp_path / "my projects")
+    (command,) = re.findall(r"^renode-test .*", path.read_text(encoding="utf-8"), re.MULTILINE)
+    words = shlex.split(command.replace("path/to", str(path.parent)))
+    monkeypatch.setenv("PATH", f"{fake_renode.install(tmp_path).parent}{os.pathsep}{os.environ['PATH']}")
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(words, cwd=path.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "unrecognized arguments" in done.stderr, "a packaged Renode in such a folder"
 
 
 def test_a_weight_that_is_right_is_no_difference(cases: tuple[Path, tuple[Case, ...]]) -> None:
