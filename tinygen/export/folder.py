@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tinygen.errors import UsageError
+from tinygen.version import VERSION
 
 MANIFEST = "manifest.json"
 SHA256 = "file_sha256"
 """The manifest's key of the files' checksums, by which the next build sees what a user changed."""
 
 RENODE = "renode"
+NEW, OLD = "new", "old"
+"""In the scratch folder beside the project: files to come, and files that gave way."""
+
 _SOURCES = (".c", ".h", ".S")
 _PROGRAMS = ("main", "app")
 
@@ -36,7 +40,8 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
 
     So does a program or build file that the user changed; changed C of the model, which must fit together, does not.
     Raises UsageError when the folder holds something that is not a tinygen build, when a file of the user's is in the
-    way, or when it cannot be written; then nothing in it has changed.
+    way, or when it cannot be written; then, and when the user interrupts it, nothing in it has changed. Where the
+    process is killed, the next build knows the files of both.
     """
     earlier, checksums = _earlier_build(folder)
     for name in files:
@@ -53,7 +58,7 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
     except OSError as error:
         raise _cannot_write(folder, error) from error
     try:
-        fresh = staging / "new"
+        fresh = staging / NEW
         fresh.mkdir()
         for name, content in files.items():
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +66,9 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
         if not folder.exists():
             fresh.rename(folder)
             return edited
-        _exchange(folder, fresh, staging / "old", files, earlier - set(files) - kept)
+        stale = earlier - set(files) - kept
+        _prepare_manifest(folder, staging, files, earlier, checksums)
+        _exchange(folder, staging, files, stale)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:
@@ -90,42 +97,81 @@ def _checksum(content: bytes) -> str:
     return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _edited(folder: Path, files: Mapping[str, Content], checksums: Mapping[str, str]) -> Edited:
+def _edited(folder: Path, files: Mapping[str, Content], checksums: Mapping[str, frozenset[str]]) -> Edited:
     """What differs from what an earlier build wrote, and from what this one writes."""
     found = []
-    for name, checksum in sorted(checksums.items()):
+    for name, written in sorted(checksums.items()):
         if name == MANIFEST or not (folder / name).is_file():
             continue
         now = _checksum((folder / name).read_bytes())
-        if now != checksum and (name not in files or now != _checksum(_bytes(files[name]))):
+        if now not in written and (name not in files or now != _checksum(_bytes(files[name]))):
             found.append(name)
     kept = tuple(name for name in found if is_for_editing(name))
     return Edited(kept, tuple(name for name in found if name not in kept))
 
 
-def _exchange(folder: Path, fresh: Path, old: Path, files: Mapping[str, Content], stale: set[str]) -> None:
-    """Put the new files in the old ones' places; when one of them fails, undo those before it."""
-    moved: list[str] = []  # from the folder to `old`
-    placed: list[str] = []  # from `fresh` to the folder
+def _prepare_manifest(
+    folder: Path,
+    staging: Path,
+    files: Mapping[str, Content],
+    earlier: set[str],
+    checksums: Mapping[str, frozenset[str]],
+) -> None:
+    """Write the manifest that holds while files are exchanged, and save the one that is there.
+
+    It lists the files of both builds, and both checksums of each, so that a build after a kill knows what is tinygen's.
+    """
+    new = {name: content for name, content in files.items() if name != MANIFEST}
+    written = {name: set(known) for name, known in checksums.items()}
+    for name, checksum in checksums_of(new).items():
+        if name in written or name not in earlier:  # an older tinygen's file has no checksum: it counts as unchanged
+            written.setdefault(name, set()).add(checksum)
+    manifest = {
+        "tinygen": VERSION,
+        "files": sorted(earlier | set(new)),
+        SHA256: {name: sorted(known) for name, known in sorted(written.items())},
+    }
+    (staging / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (staging / OLD).mkdir()
+    if (folder / MANIFEST).exists():
+        shutil.copy2(folder / MANIFEST, staging / OLD / MANIFEST)
+
+
+def _exchange(folder: Path, staging: Path, files: Mapping[str, Content], stale: set[str]) -> None:
+    """Put the new files in the old ones' places; when that fails or is interrupted, undo what was done."""
+    fresh, old = staging / NEW, staging / OLD
+    names = [*sorted(stale), *sorted(name for name in files if name != MANIFEST)]
     try:
-        # the manifest goes last, so that it never describes files that are not there yet
-        for name in [*sorted(stale), *sorted(files, key=lambda name: (name == MANIFEST, name))]:
+        # a manifest replaces another in one step: the folder is never without
+        (staging / MANIFEST).replace(folder / MANIFEST)
+        for name in names:
             if (folder / name).exists():
                 (old / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).replace(old / name)
-                moved.append(name)
             if name in files:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).replace(folder / name)
-                placed.append(name)
-    except OSError:
-        for name in placed:
-            (folder / name).unlink(missing_ok=True)
-        for name in moved:
-            (old / name).replace(folder / name)
-        _remove_empty_folders(folder, placed)
+        (fresh / MANIFEST).replace(folder / MANIFEST)
+    except BaseException:  # KeyboardInterrupt too
+        _undo(folder, staging, files, names)
         raise
     _remove_empty_folders(folder, stale)
+
+
+def _undo(folder: Path, staging: Path, files: Mapping[str, Content], names: list[str]) -> None:
+    """Take an exchange back. What was done shows in the folders alone: an interrupt can come between any two steps."""
+    fresh, old = staging / NEW, staging / OLD
+    placed = [name for name in names if name in files and not (fresh / name).exists()]
+    for name in placed:
+        (folder / name).unlink(missing_ok=True)
+    for name in names:
+        if (old / name).exists():
+            (old / name).replace(folder / name)
+    _remove_empty_folders(folder, names)
+    if (old / MANIFEST).exists():
+        (old / MANIFEST).replace(folder / MANIFEST)
+    else:
+        (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def _remove_empty_folders(folder: Path, names: list[str] | set[str]) -> None:
@@ -160,8 +206,11 @@ def _check_place(folder: Path, name: str, content: Content, earlier: set[str]) -
     )
 
 
-def _earlier_build(folder: Path) -> tuple[set[str], dict[str, str]]:
-    """The files that the folder's manifest lists, and their checksums; empty for a new or empty folder."""
+def _earlier_build(folder: Path) -> tuple[set[str], dict[str, frozenset[str]]]:
+    """The files that the folder's manifest lists, and the checksums that each may have; empty for a new folder.
+
+    After a build that was killed a file may have that build's checksum or the one before.
+    """
     if not folder.exists():
         return set(), {}
     if not folder.is_dir():
@@ -172,13 +221,16 @@ def _earlier_build(folder: Path) -> tuple[set[str], dict[str, str]]:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         manifest["tinygen"]
         names = {str(name) for name in manifest["files"]}
-        checksums = {str(name): str(checksum) for name, checksum in manifest.get(SHA256, {}).items()}
+        checksums = {
+            str(name): frozenset(map(str, known if isinstance(known, list) else [known]))
+            for name, known in manifest.get(SHA256, {}).items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{folder}: this folder holds files that tinygen did not write. Choose another one with -o, or empty it."
         ) from error
     inside = {name for name in names if _is_inside(folder, name)}
-    return inside, {name: checksum for name, checksum in checksums.items() if name in inside}
+    return inside, {name: known for name, known in checksums.items() if name in inside}
 
 
 def _is_inside(folder: Path, name: str) -> bool:
