@@ -118,7 +118,7 @@ def test_c_of_both_in_one_equals_numpy_of_each(board: Board, platform: Platform,
     whole = pairs(count)
     fused = fuse_expansions(whole, expansions(whole))
     schedule = every_kernel(fused, board.target.features)
-    planned = place(fused, schedule, cut_steps(fused))
+    planned = place(fused, schedule, cut_steps(fused, schedule))
     check(fused, schedule, planned)
     inputs = inputs_of(whole)
     sources = generate_planned(fused, schedule, planned, board, Reference.LITERT)
