@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -215,6 +216,11 @@ def test_other_ends_of_lines_and_the_new_builds_own_text_are_no_changes(tmp_path
     (out / "CMakeLists.txt").write_text("new\n")
     assert write_folder(out, project(PROGRAM, "CMakeLists.txt", text="new\n")) == Edited()
     assert snapshot(out)[PROGRAM] == "new\n"
+
+
+def test_a_firmwares_checksum_is_the_sha_256_of_its_bytes() -> None:
+    elf = b"\x7fELF\0 code \r\n code"
+    assert checksums_of({"renode/kws.elf": elf}) == {"renode/kws.elf": hashlib.sha256(elf).hexdigest()}
 
 
 def test_a_manifest_without_checksums_is_of_an_older_build(tmp_path: Path) -> None:

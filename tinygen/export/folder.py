@@ -93,8 +93,9 @@ def checksums_of(files: Mapping[str, Content]) -> dict[str, str]:
 
 
 def _checksum(content: bytes) -> str:
-    """Of the content with Unix's ends of lines: version control may have changed them."""
-    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+    """Of a text with Unix's ends of lines, for version control may have changed them; of anything else as it is."""
+    is_text = b"\0" not in content  # by the rule of version control
+    return hashlib.sha256(content.replace(b"\r\n", b"\n") if is_text else content).hexdigest()
 
 
 def _edited(folder: Path, files: Mapping[str, Content], checksums: Mapping[str, frozenset[str]]) -> Edited:
