@@ -16,9 +16,8 @@ from tinygen.lower import lower
 from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
 from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.placement import NOWHERE, Placement, place
-from tinygen.plan import arrange
+from tinygen.plan import arrange, recompute
 from tinygen.program import Program
-from tinygen.recompute import recompute
 from tinygen.tflite import ModelFile
 
 

@@ -10,14 +10,16 @@ import pytest
 
 from tests.support.mobilenet import Network
 from tests.unit.test_fusions import Model
-from tinygen import Options, compile_model, load_board, recompute, validate
+from tinygen import Options, compile_model, load_board, validate
 from tinygen.cli import main
 from tinygen.compile import Compiled
 from tinygen.errors import ToolError
 from tinygen.ir import Reference
 from tinygen.kernels import Optimize, applicable
 from tinygen.passes.fuse_expansion import expansions, fuse_expansions
-from tinygen.plan import arrange, arrange_within, most_instructions
+from tinygen.plan import arrange
+from tinygen.plan.arrange import arrange_within, most_instructions
+from tinygen.plan.recompute import expanded_where_fullest
 from tinygen.tflite import ModelFile, read, read_model
 
 JOINED = "EXPAND_DEPTHWISE"
@@ -101,7 +103,7 @@ def test_only_tensors_that_live_where_the_arena_is_fullest_are_tried() -> None:
     graph = blocks().graph
     rows = applicable(graph, frozenset({"dsp"}), Reference.LITERT)
     _, planned = arrange(graph, rows, Optimize.RAM, 0)
-    found = recompute.expanded_where_fullest(graph, planned)
+    found = expanded_where_fullest(graph, planned)
     assert found and found < set(expansions(graph))
 
 

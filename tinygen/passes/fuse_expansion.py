@@ -1,6 +1,6 @@
 """A pointwise convolution and the depthwise one behind it become one operator, which computes some rows anew.
 
-That is no gain by itself: it is a way to a smaller arena that `tinygen.recompute` tries, for tensors it names.
+That is no gain by itself: it is a way to a smaller arena that `tinygen.plan.recompute` tries, for tensors it names.
 """
 
 from __future__ import annotations

@@ -16,19 +16,9 @@ else may, so an output starts inside its dying input, as far as the kernel's ord
 The most bytes that live at one time is a lower bound; packing tries orders of placement until it is reached.
 """
 
-from tinygen.plan.arrange import arrange, arrange_within, most_instructions, plan
+from tinygen.plan.arrange import arrange, plan
 from tinygen.plan.blocks import Block, blocks_of
+from tinygen.plan.recompute import recompute
 from tinygen.plan.values import Buffer, Plan, Step, View
 
-__all__ = [
-    "Block",
-    "Buffer",
-    "Plan",
-    "Step",
-    "View",
-    "arrange",
-    "arrange_within",
-    "blocks_of",
-    "most_instructions",
-    "plan",
-]
+__all__ = ["Block", "Buffer", "Plan", "Step", "View", "arrange", "blocks_of", "plan", "recompute"]
