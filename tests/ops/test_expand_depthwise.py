@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 
 from tests.ops.cases.draw import CLAMPS, Rng, between, chance, int8, one_of, output_scale, zero_point
 from tests.ops.harness import NAME, cut_steps, every_kernel, generate_planned, inputs_of, roomy, run_c
+from tests.ops.test_c_on_host import CPP17
+from tests.ops.test_overlap import at_the_limit, wrong_layers
 from tests.support.models import ModelBuilder, Operand
 from tinygen.boards import Board, load_board
 from tinygen.emulate import find_emulator
@@ -127,3 +131,33 @@ def test_c_of_both_in_one_equals_numpy_of_each(board: Board, platform: Platform,
         wanted = evaluate(whole, values, Reference.LITERT)
         for node in fused.nodes:
             assert wanted[node.output.index].tobytes() == got[node.output.index].tobytes(), node.describe()
+
+
+@pytest.mark.parametrize("board", (load_board("microbit"), DSP), ids=lambda board: board.name)
+def test_an_output_reaches_as_far_into_its_dying_input_as_the_planner_lets_it(board: Board, tmp_path: Path) -> None:
+    whole = pairs(6)
+    fused = fuse_expansions(whole, expansions(whole))
+    schedule = every_kernel(fused, board.target.features)
+    wrong = []
+    for too_far in (0, 1):
+        planned, limited = at_the_limit(fused, schedule, cut_steps(fused), too_far)
+        assert len(limited) > 3
+        wrong.append(wrong_layers(fused, schedule, planned, board, tmp_path / str(too_far)))
+    assert not wrong[0] and wrong[1]
+
+
+@pytest.mark.parametrize("compiler", ("g++", "clang++"))
+def test_c_of_both_in_one_is_valid_cpp(compiler: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed: apt install g++ clang")
+    whole = pairs(NINE_TAPS)
+    fused = fuse_expansions(whole, expansions(whole))
+    schedule = every_kernel(fused, DSP.target.features)
+    planned = place(fused, schedule, cut_steps(fused))
+    for name, text in generate_planned(fused, schedule, planned, DSP, Reference.LITERT).files.items():
+        (tmp_path / name).write_text(text)
+    units = [path.name for path in tmp_path.glob("*.c")]
+    done = subprocess.run(
+        [compiler, *CPP17, "-x", "c++", *units], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -15,7 +15,8 @@ from tinygen.ir import Graph
 from tinygen.kernels import Schedule
 from tinygen.kernels.rows import Rows
 from tinygen.passes.fuse_expansion import expansions, fuse_expansions
-from tinygen.plan import Plan, arrange_within, is_huge, most_instructions
+from tinygen.plan.arrange import arrange_within, is_huge, most_instructions
+from tinygen.plan.values import Plan
 
 ROUNDS = 8
 """Plans at most: those of a large network take seconds each."""
