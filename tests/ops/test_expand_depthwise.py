@@ -140,7 +140,7 @@ def test_an_output_reaches_as_far_into_its_dying_input_as_the_planner_lets_it(bo
     schedule = every_kernel(fused, board.target.features)
     wrong = []
     for too_far in (0, 1):
-        planned, limited = at_the_limit(fused, schedule, cut_steps(fused), too_far)
+        planned, limited = at_the_limit(fused, schedule, cut_steps(fused, schedule), too_far)
         assert len(limited) > 3
         wrong.append(wrong_layers(fused, schedule, planned, board, tmp_path / str(too_far)))
     assert not wrong[0] and wrong[1]
@@ -153,7 +153,7 @@ def test_c_of_both_in_one_is_valid_cpp(compiler: str, tmp_path: Path) -> None:
     whole = pairs(NINE_TAPS)
     fused = fuse_expansions(whole, expansions(whole))
     schedule = every_kernel(fused, DSP.target.features)
-    planned = place(fused, schedule, cut_steps(fused))
+    planned = place(fused, schedule, cut_steps(fused, schedule))
     for name, text in generate_planned(fused, schedule, planned, DSP, Reference.LITERT).files.items():
         (tmp_path / name).write_text(text)
     units = [path.name for path in tmp_path.glob("*.c")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,11 +82,15 @@ def test_what_takes_more_instructions_than_ram_allows_is_not_planned() -> None:
     assert arrange_within(other, other_rows, most_instructions(rows) // 4) is None
 
 
-def test_kernels_that_are_named_keep_the_layers_that_they_were_named_for() -> None:
-    options = Options(optimize=Optimize.RAM, kernels={1: "conv2d_s8__c"})
-    compiled = compile_model(blocks(), load_board("nano33"), options)
-    assert not joined(compiled)
-    assert compiled.program.layers[1].op_name == "CONV_2D"
+def test_kernels_are_named_for_the_layers_of_the_joined_graph() -> None:
+    board, free = load_board("nano33"), Options(optimize=Optimize.RAM)
+    before = compile_model(blocks(), board, free).program
+    last = max(layer.index for layer in before.layers if layer.op_name == "CONV_2D")
+    named = compile_model(blocks(), board, replace(free, kernels={last: "conv2d_s8__c"}))
+    assert joined(named)
+    assert [layer.op_name for layer in named.program.layers] == [layer.op_name for layer in before.layers]
+    instance = named.program.layers[last].instance
+    assert instance is not None and instance.kernel.name == "conv2d_s8__c"
 
 
 def test_tensors_that_others_need_or_that_windows_make_are_kept() -> None:
