@@ -10,6 +10,9 @@ from tinygen.ops.window import batch_rows, filter_windows
 if TYPE_CHECKING:
     from tinygen.ops.expand_depthwise import ExpandDepthwise
 
+PER_TAP, PER_TAP_ROW, PER_OUTPUT = 7, 30, 45
+"""Instructions of plain C for the depthwise part."""
+
 
 def expand_of(node: Node) -> Node:
     """The pointwise convolution, with the tensor that does not exist as its output."""
@@ -35,8 +38,21 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
 def needed_rows(node: Node, rows: int) -> int:
     """Rows that a call on so many output rows of one image expands, away from the border."""
     down, _ = filter_windows(depthwise_of(node))
-    extent = (down.taps - 1) * down.dilation + 1
+    extent = window_rows(node)
     return min((rows - 1) * min(down.stride, extent) + extent, node.input(0).shape[1])
+
+
+def tap_instructions(node: Node, rows: int) -> int:
+    """What plain C takes for the depthwise part of so many output rows."""
+    down, across = filter_windows(depthwise_of(node))
+    each = PER_TAP * down.taps * across.taps + PER_TAP_ROW * down.taps + PER_OUTPUT
+    return rows * across.output * node.output.shape[3] * each
+
+
+def window_rows(node: Node) -> int:
+    """Rows of the expanded tensor that a window spans."""
+    down, _ = filter_windows(depthwise_of(node))
+    return (down.taps - 1) * down.dilation + 1
 
 
 def of_part(part: str, rule: Constraint) -> Constraint:
