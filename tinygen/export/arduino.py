@@ -16,6 +16,7 @@ from tinygen.export.render import (
     render,
     selftest_program,
 )
+from tinygen.export.taken import refuse_arduino_libraries
 
 NAME = "arduino"
 
@@ -23,6 +24,7 @@ NAME = "arduino"
 def export(bundle: Bundle) -> dict[str, str]:
     """One model: the folder is the library. Several: a library each, and a sketch that uses them together."""
     require_ids(bundle.board, NAME, "arduino_fqbn")
+    refuse_arduino_libraries(bundle)
     several = len(bundle.models) > 1
     files: dict[str, str] = {}
     for index in range(len(bundle.models)):
