@@ -59,6 +59,15 @@ def test_a_name_that_only_another_framework_has_is_taken(kind: ProjectKind, name
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_every_c_file_begins_with_what_wrote_it(kind: ProjectKind) -> None:
+    files = {
+        name: text for name, text in export_project(kind, two(kind)).items() if name.endswith((".c", ".h", ".cpp"))
+    }
+    assert [name for name, text in files.items() if "enerated by tinygen" not in text.partition("*/")[0]] == []
+    assert all(text.startswith("/*") for text in files.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_two_exports_are_byte_identical(kind: ProjectKind, tmp_path: Path) -> None:
     first = write_project(kind, two(kind), tmp_path / "first")
     bundle.cache_clear()

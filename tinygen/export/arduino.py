@@ -63,8 +63,8 @@ def _library(bundle: Bundle) -> dict[str, str]:
     for path, text in c_files(bundle, 0, "src/", "src/").items():
         if path.startswith(f"src/{name}_selftest."):
             # Arduino gives a library no flags, so the self-test lies in the sketch and switches itself on
-            switch = f'#include "{checked}"\n\n' if path.endswith(".c") else ""
-            files[sketch + path.removeprefix("src/")] = switch + text
+            switch = f'*/\n#include "{checked}"\n\n' if path.endswith(".c") else "*/\n"
+            files[sketch + path.removeprefix("src/")] = text.replace("*/\n", switch, 1)
         else:
             files[path] = text
     return files
