@@ -14,7 +14,7 @@ import pytest
 from tests.export.projects import GESTURE, KWS, bundle, write_project
 from tinygen import load_board
 from tinygen.boards import board_names
-from tinygen.export import ProjectKind, export_project
+from tinygen.export import ProjectKind, export_project, next_command
 from tinygen.targets import Architecture
 
 COMPILERS = {
@@ -49,7 +49,7 @@ def test_the_host_test_passes(shared: bool, tmp_path: Path) -> None:
     folder = write_project(ProjectKind.CMAKE, project, tmp_path / "a project")
     cmake(folder, "-B", "build", "-DCMAKE_C_FLAGS=-Wall -Wextra -Wconversion -Werror")
     cmake(folder, "--build", "build")
-    printed = cmake(folder, "ctest", "--test-dir", "build", "--verbose")
+    printed = cmake(folder / "build", "ctest", "--verbose")
     assert "TINYGEN PASS kws inputs=1 layers=14" in printed
     assert "TINYGEN PASS gesture inputs=1 layers=13" in printed
 
@@ -64,7 +64,16 @@ def test_the_host_test_fails_when_a_weight_is_wrong(tmp_path: Path) -> None:
     cmake(folder, "-B", "build")
     cmake(folder, "--build", "build")
     with pytest.raises(AssertionError, match="TINYGEN FAIL gesture"):
-        cmake(folder, "ctest", "--test-dir", "build", "--verbose")
+        cmake(folder / "build", "ctest", "--verbose")
+
+
+def test_the_commands_that_are_written_down_are_of_the_cmake_that_the_project_asks_for() -> None:
+    project = bundle("nano33", GESTURE)
+    files = export_project(ProjectKind.CMAKE, project)
+    assert "cmake_minimum_required(VERSION 3.16)" in files["CMakeLists.txt"]
+    written = [files["README.md"], files["cmake/nano33.cmake"], next_command(ProjectKind.CMAKE, project, "out")]
+    for since_3_20 in ("--test-dir", "--toolchain", "--install-prefix", "--preset"):
+        assert not any(since_3_20 in text for text in written)
 
 
 def test_another_project_links_the_target_without_the_test(tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ def test_stale_files_and_the_folders_they_leave_empty_are_removed(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["out"], "no scratch folder stays"
 
 
+@pytest.mark.parametrize("below", [".", "sub", "sub/sub"])
+def test_a_file_in_the_way_of_the_folder_is_named(below: str, tmp_path: Path) -> None:
+    (tmp_path / "f7").write_text("precious")
+    with pytest.raises(UsageError) as refused:
+        write_folder(tmp_path / "f7" / below, project("a.c"))
+    assert str(refused.value) == f"{tmp_path / 'f7'}: this is a file. Choose a folder with -o."
+    assert snapshot(tmp_path) == {"f7": "precious"}
+
+
 def test_a_file_that_the_user_added_is_never_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_folder(out, project("a.c"))

@@ -149,7 +149,7 @@ def test_the_commands_to_type_next_are_for_what_was_built(tmp_path: Path, capsys
         (
             "cmake",
             "nano33",
-            "cmake -S {out} -B {out}/build && cmake --build {out}/build && ctest --test-dir {out}/build",
+            "cmake -S {out} -B {out}/build && cmake --build {out}/build && (cd {out}/build && ctest)",
         ),
     ],
 )
@@ -410,7 +410,10 @@ def test_demo_builds_validates_and_says_where_to_go_in_twenty_lines(capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 20
     assert any("all equal, bit for bit" in line for line in lines)
-    assert any("tinygen build model.tflite --board pico" in line for line in lines)
+    assert any("tinygen build model.tflite --board pico" in line and "flashes it" in line for line in lines)
+    assert any("--export KIND" in line and "arduino, zephyr, cmake" in line for line in lines)
+    assert any("--emulator renode" in line for line in lines)
+    assert any("--port" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -212,10 +212,11 @@ def _earlier_build(folder: Path) -> tuple[set[str], dict[str, frozenset[str]]]:
 
     After a build that was killed a file may have that build's checksum or the one before.
     """
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"{place}: this is a file. Choose a folder with -o.")
     if not folder.exists():
         return set(), {}
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: this is a file. Choose a folder with -o.")
     if not any(folder.iterdir()):
         return set(), {}
     try:
