@@ -144,7 +144,7 @@ def _tell_of_edits(folder: str, edited: Edited, kind: ProjectKind) -> None:
 
 def _renode_files(bundle: Bundle, platform: str | None) -> dict[str, str]:
     """Platform, script and Robot test of every model, where Renode has the board."""
-    if platform is None and not renode.supports(bundle.board):
+    if platform is None and not bundle.board.runs_in_renode:
         return {}
     chosen = renode.RenodePlatform(platform or renode.RenodePlatform.OWN.value)
     files: dict[str, str] = {}
@@ -175,8 +175,10 @@ def validate_command(options: argparse.Namespace) -> int:
         raise UsageError("validate: --replay compares values, which Renode does not show; choose another --emulator.")
     if options.name:
         raise UsageError("validate: --name says whose lines to read at --port; without a port it means nothing.")
-    if options.timeout is not None:
-        raise UsageError("validate: --timeout says how long to wait at --port; without a port it means nothing.")
+    if options.timeout is not None and options.emulator != RENODE:
+        raise UsageError(
+            "validate: --timeout says how long to wait at --port or for --emulator renode, and means nothing else."
+        )
     with progress(Console(stderr=True)) as show:
         if options.replay:
             saved = load_run(Path(options.replay))
@@ -196,8 +198,9 @@ def validate_command(options: argparse.Namespace) -> int:
             inputs, seed = _inputs(options)
             if options.emulator == RENODE:
                 files = {renode.platform_name(compiled.board): renode.platform_text(compiled.board)}
+                seconds = options.timeout or renode.REAL_SECONDS
                 comparison = validate_in_renode(
-                    compiled, options.renode, files, inputs=inputs, seed=seed, progress=show
+                    compiled, options.renode, files, inputs=inputs, seed=seed, timeout_s=seconds, progress=show
                 )
             else:
                 comparison = validate(compiled, emulator=options.emulator, inputs=inputs, seed=seed, progress=show)

@@ -10,14 +10,15 @@ from tinygen.boards import Board
 from tinygen.emit import Sources, c_identifier, emit
 from tinygen.emit.names import is_c_identifier
 from tinygen.errors import UsageError
-from tinygen.ir import Reference
+from tinygen.ir import Graph, Reference
 from tinygen.kernels import Optimize, applicable, flash_budget
+from tinygen.kernels.rows import Rows
 from tinygen.lower import lower
 from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
 from tinygen.passes.push_rows import push_rows
 from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.placement import NOWHERE, Placement, place
-from tinygen.plan import arrange, arrange_in_best_order
+from tinygen.plan import arrange, arrange_in_best_order, recompute
 from tinygen.program import Program
 from tinygen.tflite import ModelFile
 
@@ -84,9 +85,14 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
     if options.input_form is InputForm.ROWS:
         graph = push_rows(graph, options.reference)
     budget = flash_budget(model.graph)
-    rows = applicable(graph, board.target.features, options.reference)
-    graph, schedule, planned = arrange_in_best_order(graph, rows, options.optimize, budget)
-    if options.kernels:  # whose layers are counted in that order
+
+    def rows_of(graph: Graph) -> Rows:
+        return applicable(graph, board.target.features, options.reference)
+
+    graph, schedule, planned = arrange_in_best_order(graph, rows_of(graph), options.optimize, budget)
+    if options.optimize is Optimize.RAM:
+        graph, schedule, planned = recompute(graph, schedule, planned, rows_of)
+    if options.kernels:  # whose layers are counted in what has become of the graph
         rows = applicable(graph, board.target.features, options.reference, options.kernels)
         schedule, planned = arrange(graph, rows, options.optimize, budget)
     program = lower(graph, schedule, planned, name, options.reference)

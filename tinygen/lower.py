@@ -105,6 +105,7 @@ def _layer(
         sources=sources,
         sinks=tuple(plan.views[t.index] for t in node.outputs),
         scratch_offset=plan.scratch_offsets.get(index),
+        sums_rows=instance.kernel.counted_rows(node) if instance and instance.kernel.access.accumulates else None,
     )
 
 

@@ -50,7 +50,10 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One node, lowered. `instance` is None where the node is a view and computes nothing."""
+    """One node, lowered. `instance` is None where the node is a view and computes nothing.
+
+    `sums_rows` are the operand's rows where the kernel accumulates: the call with the last one makes the output.
+    """
 
     index: int
     op_name: str
@@ -60,6 +63,7 @@ class Layer:
     sources: tuple[Operand, ...]
     sinks: tuple[View, ...]
     scratch_offset: int | None
+    sums_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

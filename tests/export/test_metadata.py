@@ -167,7 +167,9 @@ def test_every_board_is_exported_or_lacks_an_id(board: str, kind: ProjectKind) -
         assert "[project]" in str(error)
         assert kind is not default_kind(load_board(board))
         return
-    assert "README.md" in files
+    assert ("renode-test --test-timeout" in files["README.md"]) == load_board(board).runs_in_renode
+    assert "\n\n\n" not in files["README.md"]
+    assert "--self-test" in files["README.md"] or not load_board(board).runs_in_renode
     assert sum(path.endswith("gesture_weights.c") for path in files) == 1
 
 

@@ -12,7 +12,7 @@ from tests.support.graphs import random_graph
 from tests.support.hosted import COMPILER, Hosted, wrong_values
 from tests.support.streams import SHORTER_RINGS, random_groups, residual_network, shorter_ring
 from tinygen.ir import Graph, Kernel
-from tinygen.kernels import Optimize, Schedule
+from tinygen.kernels import Optimize, Schedule, kernels_for
 from tinygen.plan import Plan, plan
 from tinygen.plan.check import PlanError, check
 from tinygen.plan.place import place
@@ -64,6 +64,10 @@ def executable(seed: int) -> Hosted:
     """The graph with kernels as they are: made-up orders of access and scratch are for plans alone."""
     graph, schedule = random_graph(seed, FEATURES[seed // 4 % 2], SIDE)
     kernels = {layer: real(node.op.kernels, schedule.kernels[layer]) for layer, node in enumerate(graph.nodes)}
+    for layer, node in enumerate(graph.nodes):
+        sums = [k for k in kernels_for(node, FEATURES[seed // 4 % 2]) if k.access.accumulates]
+        if sums and seed % 2:
+            kernels[layer] = sums[seed // 8 % len(sums)]
     return planned(seed, graph, Schedule(kernels))
 
 

@@ -21,7 +21,7 @@ from tinygen.kernels import Schedule, kernels_for
 from tinygen.lower import lower
 from tinygen.plan import Plan, Step
 from tinygen.plan.check import check
-from tinygen.plan.place import place
+from tinygen.plan.place import place, whole_steps
 from tinygen.tflite import ModelFile, read
 from tinygen.toolchain import Build, Platform, build_firmware
 from tinygen.validate.inputs import Inference, as_bytes, random_inputs
@@ -47,7 +47,7 @@ def inputs_of(graph: Graph) -> tuple[Inference, ...]:
 def generate(graph: Graph, board: Board, reference: Reference) -> Sources:
     """C for a graph of independent nodes, each run in several ranges of rows."""
     schedule = every_kernel(graph, board.target.features)
-    planned = place(graph, schedule, cut_steps(graph))
+    planned = place(graph, schedule, cut_steps(graph, schedule))
     check(graph, schedule, planned)
     return generate_planned(graph, schedule, planned, board, reference)
 
@@ -63,23 +63,29 @@ def generate_planned(graph: Graph, schedule: Schedule, planned: Plan, board: Boa
     return emit(program, model_sha256="0" * 64, target=board.target.name)
 
 
-def cut_steps(graph: Graph) -> list[Step]:
+def cut_steps(graph: Graph, schedule: Schedule) -> list[Step]:
     """Every node in up to four ranges of rows."""
     rng = np.random.default_rng(2)
     steps = []
-    for layer, node in enumerate(graph.nodes):
-        rows = node.outputs[0].rows
+    for whole in whole_steps(graph, schedule):
+        rows, node = whole.row_end, graph.nodes[whole.layer]
         inner = [] if node.op.view_of(node) is not None else rng.integers(0, rows, 3, endpoint=True).tolist()
         cuts = sorted({0, rows, *inner})
-        steps += [Step(layer, begin, end) for begin, end in itertools.pairwise(cuts)]
+        steps += [Step(whole.layer, begin, end) for begin, end in itertools.pairwise(cuts)]
     return steps
 
 
 def _kernel(node: Node, features: frozenset[str]) -> Kernel | None:
-    """In turn one of the kernels that apply and need the most features: the choice by cost would leave some out."""
+    """In turn one of the kernels that apply and need the most features: the choice by cost would leave some out.
+
+    Every second node that kernels may accumulate is for them.
+    """
     kernels = kernels_for(node, features)
     most = max((len(kernel.features) for kernel in kernels), default=0)
     best = [kernel for kernel in kernels if len(kernel.features) == most]
+    sums = [kernel for kernel in best if kernel.access.accumulates]
+    if sums and node.index % 2:
+        return sums[node.index // 2 % len(sums)]
     return best[node.index % len(best)] if best else None
 
 

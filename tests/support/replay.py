@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator
 
 from tinygen.ir import Access, Direction, Graph, Node, Tensor, Unit
 from tinygen.kernels import Schedule
-from tinygen.plan import Plan
+from tinygen.plan import Plan, Step
 
 Byte = tuple[int, int]
 """A value and a byte of it."""
+
+
+SUMS = -2
+"""Stands for a value in bytes that hold a layer's sums."""
 
 
 class Spoiled(Exception):
@@ -34,6 +38,7 @@ class Replay:
         for tensor in self.graph.held_inputs:
             self.write(tensor, range(tensor.size_bytes))
         for step in self.plan.steps:
+            rows = range(step.row_begin, step.row_end)
             node, kernel = self.graph.nodes[step.layer], self.schedule.kernels[step.layer]
             if kernel is not None:
                 size = kernel.scratch_bytes(node)
@@ -50,9 +55,18 @@ class Replay:
                 if apart and kernel.access.unit is Unit.CHANNEL:
                     self.expect_own_channels(node, [cell for unit in units for cell in unit], operands, kernel.access)
                 self.rows_read: set[tuple[int, int]] = set()
-                for unit in units:
-                    self.unit(node, unit, operands, kernel.access, scratch, apart)
-            rows = range(step.row_begin, step.row_end)
+                if kernel.access.accumulates:
+                    self.accumulate(node, step, scratch)
+                    if step.row_end < node.input(0).rows:
+                        continue
+                    rows = range(node.output.rows)
+                else:
+                    for number, unit in enumerate(units):
+                        self.unit(node, unit, operands, kernel.access, scratch, apart)
+                        if kernel.access.unit is Unit.ELEMENT and not apart:  # those that may be made together
+                            for earlier in units[max(0, number + 1 - kernel.access.pixels) : number]:
+                                for tensor, span in self.touched(node, earlier, operands, kernel.access)[0]:
+                                    self.read(tensor, span)
             for tensor in node.outputs:
                 self.read(tensor, [b for r in rows for b in range(r * tensor.row_bytes, (r + 1) * tensor.row_bytes)])
         for tensor in self.graph.outputs:
@@ -96,6 +110,20 @@ class Replay:
             for sink, written in writes:
                 if any(channel_of.get(self.address(sink, b), _channel(sink, b)) != _channel(sink, b) for b in written):
                     raise Spoiled("another channel is overwritten")
+
+    def accumulate(self, node: Node, step: Step, scratch: range) -> None:
+        """A call that adds rows of its operand to sums in the scratch, and makes the output of them after the last."""
+        operand, sums = node.input(0), (SUMS, step.layer)
+        self.read(operand, range(step.row_begin * operand.row_bytes, step.row_end * operand.row_bytes))
+        if step.row_begin and any(self.arena.get(address) != sums for address in scratch):
+            raise Spoiled("sums are overwritten")
+        for address in scratch:
+            self.arena[address] = sums
+        self.read(operand, range(step.row_begin * operand.row_bytes, step.row_end * operand.row_bytes))
+        if step.row_end == operand.rows:
+            self.write(node.output, range(node.output.size_bytes))
+            if any(self.arena[address] != sums for address in scratch):
+                raise Spoiled("scratch is overwritten")
 
     def unit(
         self,

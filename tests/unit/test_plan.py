@@ -12,9 +12,10 @@ import pytest
 from tests.support.graphs import SCALE, chain, pointwise, random_graph
 from tests.support.models import ModelBuilder
 from tests.support.replay import Replay
-from tinygen.ir import Graph
-from tinygen.kernels import Optimize, Schedule, select
-from tinygen.plan import Plan, plan
+from tinygen.ir import Graph, Reference
+from tinygen.kernels import Optimize, Schedule, applicable, flash_budget, select
+from tinygen.kernels.rows import one_way
+from tinygen.plan import Plan, arrange, plan
 from tinygen.plan.bound import live_by_step, lower_bound
 from tinygen.plan.check import check
 from tinygen.plan.distances import ALIGNMENT, aligned, apart
@@ -88,6 +89,26 @@ def overlapping_layers(graph: Graph, schedule: Schedule, planned: Plan) -> list[
 def test_a_chain_needs_its_largest_tensor_and_a_pixel_of_each(channels: tuple[int, ...]) -> None:
     planned = plan(*chain(*channels))
     assert planned.lower_bound_bytes <= planned.arena_bytes <= 16 * max(channels) + sum(channels)
+
+
+@pytest.mark.parametrize("features", [frozenset(), frozenset({"dsp"})], ids=["c", "dsp"])
+def test_a_chain_of_wide_and_narrow_pixels_takes_its_widest_tensor_where_layers_go_backward(
+    features: frozenset[str],
+) -> None:
+    """Forward, a wider output must end where its input does, and a narrower one begin there."""
+    b = ModelBuilder()
+    at = b.input((1, 1, 40, 8), scale=SCALE)  # one row: nothing streams
+    for channels in (24, 8, 24, 8, 24, 8):
+        at = pointwise(b, at, channels)
+    b.output(at)
+    graph = read_model(b.finish())
+    rows = applicable(graph, features, Reference.LITERT)
+    arenas = []
+    for own in (one_way(rows), rows):
+        schedule, planned = arrange(graph, own, Optimize.BALANCED, flash_budget(graph))
+        Replay(graph, schedule, planned).run()
+        arenas.append(planned.arena_bytes)
+    assert arenas[1] < 40 * 24 + 120 < arenas[0]
 
 
 def activations(op: str, reuse: str) -> tuple[Graph, Schedule]:

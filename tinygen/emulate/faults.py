@@ -70,7 +70,7 @@ def during(output: Output, firmware: Firmware) -> str:
     if not output.open_steps:
         return f"{inference}, in its first step"
     step = output.open_steps[-1]
-    rows = f"rows {step.row_begin} to {step.row_end - 1}"
+    rows = f"rows {step.row_begin} to {step.row_end - 1}" if step.row_begin < step.row_end else "before its last rows"
     return f"{inference}, in the step that follows layer {step.layer} ({rows})"
 
 

@@ -43,7 +43,8 @@ class Params:
 class Unit(Enum):
     """The piece of output in which a kernel proceeds, and what it has read when it begins to write one.
 
-    ELEMENT  a pixel; each of its elements is written after its own reads, but the others may still need the same input
+    ELEMENT  a pixel, written while it may still need all that it reads, or `Access.pixels` in a row, wherever the first
+             one of them lies
     PIXEL    `Access.pixels` pixels in a row, also across rows: all that they need is read before the first is written
     ROW      `Access.rows` rows of a call, written while what they need is still being read
     CHANNEL  a channel in all rows of a call, `Access.rows` of them at a time: within one channel, rows are written
@@ -102,12 +103,15 @@ class Access:
     elementwise     once output element i is written, elements 0..i of an operand with as many elements are not read
                     again; other operands are read as the rows and columns say
     input_columns   columns of an operand that output columns begin..end-1 read, wherever they stand in their row
-    pixels          pixels of a unit of PIXEL
+    pixels          pixels of a unit of PIXEL, pixels that are made together in units of ELEMENT
     rows            rows of a unit of ROW or CHANNEL
     by_channel      within a unit of ELEMENT or ROW, channel c of the output is written after the last read of channel
                     c of an operand with as many channels, and needs no other, as CHANNEL implies: so an output that
                     lies a whole number of pixels from the operand may take the place of what its own unit reads
     reads_once      in a call, a row of input is read for the first output row that needs it, and not again
+    accumulates     calls count rows of the first operand instead of the output: each adds its rows, which come in
+                    order, to sums in the scratch, which nobody else may write from the first call to the last; the
+                    call with the last row writes the whole output, and has then read all that it needs
     direction       the order of units
     """
 
@@ -119,12 +123,13 @@ class Access:
     rows: Callable[[Node], int] = one_unit
     by_channel: bool = False
     reads_once: bool = False
+    accumulates: bool = False
     direction: Direction = Direction.FORWARD
 
     @property
     def reads_first(self) -> bool:
         """Whether a unit has read all that it needs when it begins to write."""
-        return self.elementwise or self.unit is Unit.PIXEL
+        return self.elementwise or self.accumulates or self.unit is Unit.PIXEL
 
     @property
     def keeps_channels(self) -> bool:
@@ -178,14 +183,14 @@ class Kernel:
     name            `op_dtype__isa[_tile]`; its template is templates/kernels/<name>.c.j2
     access          the order in which it touches memory
     params          the parameter struct of one node
-    scratch_bytes   working memory that one call needs
+    scratch_bytes   working memory that one call needs or, where it accumulates, all calls together
     switches        template variables that change the code, not the data (such as the rounding); their values are
                     appended to the function's name
     features        instruction-set features it needs; empty for portable C
     constraints     when it applies, beyond what the operator already demands
     operands        indices of the node's inputs that it reads through views; the others are constants in `params`
     cost            what a layer pays for it; None: it is taken in the order of the operator's tuple
-    call_cost       instructions of one call on so many output rows, of (node, rows); None: their share of the cost
+    call_cost       instructions of one call on so many rows, of (node, rows); None: their share of the cost
     most_rows       output rows of one call at most; None: any number
     """
 
@@ -200,3 +205,7 @@ class Kernel:
     cost: Callable[[Node, Reference], Cost] | None = None
     call_cost: Callable[[Node, int], int] | None = None
     most_rows: int | None = None
+
+    def counted_rows(self, node: Node) -> int:
+        """The rows that steps of a node count: those of the output or, where it accumulates, of the first operand."""
+        return node.input(self.operands(node)[0]).rows if self.access.accumulates else node.outputs[0].rows

@@ -8,7 +8,7 @@ from enum import Enum
 
 from tinygen.ir import Graph, Kernel, Reference
 from tinygen.kernels import price
-from tinygen.kernels.rows import Row, applicable
+from tinygen.kernels.rows import Row, applicable, one_way
 
 CODE_BYTES = 24_000
 """24 KB, of a thousand bytes each: so it holds in either reading."""
@@ -47,7 +47,7 @@ def select(
     overrides: Mapping[int, str] | None = None,
 ) -> Schedule:
     """Choose a kernel for every node from what an instruction set offers, as far as that can be told without a plan."""
-    rows = applicable(graph, features, reference, overrides)
+    rows = one_way(applicable(graph, features, reference, overrides))
     if optimize is Optimize.RAM:
         return schedule_of(leanest(rows))
     return schedule_of(choose(rows, optimize, flash_budget(graph)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinygen.errors import UsageError
-from tinygen.ir import Cost, Graph, Kernel, Node, Reference, Unit
+from tinygen.ir import Cost, Direction, Graph, Kernel, Node, Reference, Unit
 from tinygen.kernels.names import function_name
 from tinygen.targets import FEATURES
 
@@ -28,6 +28,11 @@ class Row:
     function: str
     cost: Cost
     added_bytes: int
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether it goes from the last pixel to the first."""
+        return self.kernel.access.direction is Direction.BACKWARD
 
     @property
     def memory(self) -> tuple[int, int]:
@@ -64,6 +69,16 @@ def applicable(
         else _rows(node, features, reference)
         for layer, node in enumerate(graph.nodes)
     )
+
+
+def one_way(rows: Rows) -> Rows:
+    """The rows of each layer that go forward, or all of it where none does."""
+    return tuple(tuple(row for row in own if not row.is_backward) or own for own in rows)
+
+
+def backward_rows(rows: Rows) -> Rows:
+    """The rows of each layer that go backward."""
+    return tuple(tuple(row for row in own if row.is_backward) for own in rows)
 
 
 def is_view(node: Node) -> bool:

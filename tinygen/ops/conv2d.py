@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from tinygen.ir import (
     Access,
     Activation,
     Array,
+    Direction,
     Int8Array,
     Int32,
     Int32Array,
@@ -26,7 +27,7 @@ from tinygen.ir import (
     Shape,
     Unit,
 )
-from tinygen.ops import conv2d_costs, conv2d_dsp, conv2d_winograd, dsp, rules
+from tinygen.ops import conv2d_costs, conv2d_direct, conv2d_dsp, conv2d_winograd, dsp, rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
 from tinygen.ops.costs import weighted
 from tinygen.ops.filters import (
@@ -115,6 +116,39 @@ def input_columns(node: Node, operand: int, begin: int, end: int) -> tuple[int, 
     return filter_windows(node)[1].input_range(begin, end, node.input(0).shape[2])
 
 
+def pointwise(node: Node) -> str | None:
+    """The filter must be 1 x 1."""
+    _, height, width, _ = node.input(1).shape
+    return None if height == width == 1 else f"a filter of {height} x {width}"
+
+
+def wider_pixels(node: Node) -> str | None:
+    """A pixel of the output must have more channels than one of the input."""
+    channels, outputs = node.input(0).shape[3], node.output.shape[3]
+    return None if outputs > channels else f"{channels} input channels, {outputs} output channels"
+
+
+PIXELS = Access(Unit.PIXEL, input_rows, input_columns=input_columns)
+"""All that a pixel reads is extended in the scratch before it is written."""
+
+ELEMENTS = Access(Unit.ELEMENT, input_rows, input_columns=input_columns)
+"""A pixel is written while it is still being read."""
+
+
+def _few_pixels(name: str, pixels: int) -> Kernel:
+    """The row of conv2d_s8__dsp with the scratch of one or two pixels."""
+    return Kernel(
+        name,
+        access=PIXELS,
+        params=conv2d_dsp.params,
+        scratch_bytes=lambda node: conv2d_dsp.few_scratch_bytes(node, pixels),
+        switches=lambda node, reference: conv2d_dsp.few_switches(node, pixels),
+        features=dsp.DSP,
+        constraints=(one_group, conv2d_dsp.requantises),
+        cost=lambda node, reference: conv2d_costs.few_cost(node, pixels),
+    )
+
+
 def pairs_of_rows(node: Node) -> int:
     """Rows that are made together; an odd number of rows of several images ends pairs anywhere."""
     batch, rows, _, _ = node.output.shape
@@ -145,7 +179,7 @@ class Conv2D(Op):
     kernels = (
         Kernel(
             "conv2d_s8__dsp",
-            access=Access(Unit.PIXEL, input_rows, input_columns=input_columns),
+            access=PIXELS,
             params=conv2d_dsp.params,
             scratch_bytes=conv2d_dsp.scratch_bytes,
             switches=conv2d_dsp.switches,
@@ -155,13 +189,41 @@ class Conv2D(Op):
         ),
         Kernel(
             "conv2d_s8__dsp_loop",
-            access=Access(Unit.PIXEL, input_rows),
+            access=PIXELS,
             params=conv2d_dsp.params,
             scratch_bytes=conv2d_dsp.scratch_bytes,
             switches=conv2d_dsp.loop_switches,
             features=dsp.DSP,
             constraints=(one_group, conv2d_dsp.requantises),
             cost=conv2d_costs.loop_cost,
+        ),
+        _few_pixels("conv2d_s8__dsp_2p", 2),
+        _few_pixels("conv2d_s8__dsp_1p", 1),
+        Kernel(
+            "conv2d_s8__dsp_direct",
+            access=replace(ELEMENTS, pixels=conv2d_direct.PIXELS),
+            params=conv2d_dsp.params,
+            scratch_bytes=conv2d_direct.scratch_bytes,
+            switches=conv2d_direct.switches,
+            features=dsp.DSP,
+            constraints=(
+                one_group,
+                conv2d_direct.whole_words,
+                conv2d_direct.few_slices,
+                conv2d_direct.near_pixels,
+                conv2d_dsp.requantises,
+            ),
+            cost=conv2d_direct.cost,
+        ),
+        Kernel(
+            "conv2d_s8__dsp_backward",
+            access=replace(PIXELS, direction=Direction.BACKWARD),
+            params=conv2d_dsp.params,
+            scratch_bytes=conv2d_dsp.scratch_bytes,
+            switches=conv2d_dsp.switches,
+            features=dsp.DSP,
+            constraints=(one_group, pointwise, wider_pixels, conv2d_dsp.requantises),
+            cost=conv2d_costs.cost,
         ),
         Kernel(
             "conv2d_s8__dsp_winograd",
@@ -179,8 +241,15 @@ class Conv2D(Op):
             cost=conv2d_winograd.cost,
         ),
         Kernel(
+            "conv2d_s8__c_backward",
+            access=replace(ELEMENTS, direction=Direction.BACKWARD),
+            params=params,
+            constraints=(pointwise, wider_pixels),
+            cost=weighted(5, 24, 120, 950),
+        ),
+        Kernel(
             "conv2d_s8__c",
-            access=Access(Unit.ELEMENT, input_rows, input_columns=input_columns),
+            access=ELEMENTS,
             params=params,
             cost=weighted(5, 24, 120, 950),
         ),

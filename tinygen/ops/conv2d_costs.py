@@ -16,7 +16,7 @@ from tinygen.ops.conv2d_dsp import (
     layer_of,
     staged_bytes,
     straight_and_loop,
-    stream,
+    stream_bytes,
     window_bytes,
 )
 from tinygen.ops.window import filter_windows
@@ -32,6 +32,21 @@ def loop_cost(node: Node, reference: Reference) -> Cost:
     return _cost(node, ANY_LENGTH)
 
 
+def few_cost(node: Node, pixels: int) -> Cost:
+    """Of conv2d_s8__dsp_1p and _2p."""
+    layer = layer_of(node)
+    unroll = straight_and_loop(layer.patch.groups)
+    batch, height, width, outputs = node.output.shape
+    window = node.input(1).shape[1] * node.input(1).shape[2] > 1
+    rows, columns = (batch * height, width) if window else (1, batch * height * width)
+    instructions = 0.0
+    for count, times in ((pixels, columns // pixels), (1, columns % pixels)):
+        own = (outputs + 1) // 2 * _tile_instructions(layer, count, unroll)
+        instructions += times * (own + _gather_few_instructions(node, layer.patch, count))
+    code = 330 + (40 if pixels == 1 else 100) * sum(unroll) + (0 if layer.fit else 60) + (900 if window else 0)
+    return Cost(round(rows * instructions + 100), stream_bytes(node), code)
+
+
 def _cost(node: Node, unroll: tuple[int, int]) -> Cost:
     layer = layer_of(node)
     batch, height, width, outputs = node.output.shape
@@ -45,7 +60,7 @@ def _cost(node: Node, unroll: tuple[int, int]) -> Cost:
         instructions += pairs * _tile_instructions(layer, rest, _tail_copies(*unroll)) + gather
     return Cost(
         instructions=round(rows * instructions + 100),
-        constant_bytes=stream(node).nbytes,
+        constant_bytes=stream_bytes(node),
         code_bytes=_code_bytes(node, layer, unroll),
     )
 
@@ -76,6 +91,17 @@ def _tile_instructions(layer: Layer, pixels: int, unroll: tuple[int, int]) -> in
     multiply = {1: 8, 2: 12, 3: 17}[pixels] + (0 if layer.shared else 2)
     requantise = 7 if layer.fit else 14
     return groups * multiply + begin + 3 * turns + requantise * pixels + 6
+
+
+def _gather_few_instructions(node: Node, patch: Patch, pixels: int) -> float:
+    """To extend what one or two pixels read, and to call what multiplies it."""
+    _, taps_h, taps_w, _ = node.input(1).shape
+    if taps_h * taps_w == 1:
+        return pixels * (7 * patch.words + 9 * patch.rest) + 34
+    inside = pixels * (patch.slices * (7 * patch.words + 9 * patch.rest + 12) + 12) + 48
+    _, height, width, _ = node.output.shape
+    border = 1 - (1 - min(1, 2 / width)) * (1 - min(1, 2 / height))
+    return inside + border * (taps_h * 50 + 0.9 * window_bytes(node, pixels))
 
 
 def _gather_instructions(node: Node, patch: Patch) -> float:

@@ -176,6 +176,13 @@ def stream(node: Node) -> Int32s:
     return dsp.joined(parts)
 
 
+def stream_bytes(node: Node) -> int:
+    """Of the stream, which costs are asked for more often than it is made."""
+    layer = layer_of(node)
+    pairs = (len(layer.channels.starts) + 1) // 2
+    return 4 * pairs * (2 + 2 * layer.patch.groups + (4 if layer.fit else 6))
+
+
 def _sums(layer: Layer, pair: Sequence[int | None]) -> tuple[Int64s, Int64s]:
     """Two start values and the weights of a pair; a missing output has zeros."""
     offsets = [0 if layer.fit is None or c is None else layer.fit.channels[c].offset for c in pair]
@@ -282,6 +289,13 @@ def switches(node: Node, reference: Reference) -> Mapping[str, str]:
     return _switches(node, straight_and_loop(layer_of(node).patch.groups))
 
 
+def few_switches(node: Node, pixels: int) -> Mapping[str, str]:
+    """The structure of conv2d_s8__dsp_1p and _2p, which stage no rows."""
+    found = _switches(node, straight_and_loop(layer_of(node).patch.groups))
+    tails = "tails" if node.output.shape[2] % pixels else "whole"
+    return found | {"patch": found["patch"].replace("staged", "window"), "tails": tails}
+
+
 def loop_switches(node: Node, reference: Reference) -> Mapping[str, str]:
     """The structure of conv2d_s8__dsp_loop."""
     return _switches(node, ANY_LENGTH)
@@ -314,10 +328,10 @@ def staged_bytes(node: Node) -> int:
     return ((down.taps - 1) * down.dilation + 1) * (width * node.input(0).shape[3] + SLACK)
 
 
-def window_bytes(node: Node) -> int:
-    """What three pixels of a row read."""
+def window_bytes(node: Node, pixels: int = PIXELS) -> int:
+    """What neighbouring pixels of a row read."""
     down, across = filter_windows(node)
-    width = (PIXELS - 1) * across.stride + (across.taps - 1) * across.dilation + 1
+    width = (pixels - 1) * across.stride + (across.taps - 1) * across.dilation + 1
     return down.taps * width * node.input(0).shape[3]
 
 
@@ -335,3 +349,12 @@ def scratch_bytes(node: Node) -> int:
     if taps_h * taps_w == 1:
         return expanded * min(PIXELS, batch * height * width) // PIXELS
     return expanded + SLACK + (staged_bytes(node) if is_staged(node) else window_bytes(node))
+
+
+def few_scratch_bytes(node: Node, pixels: int) -> int:
+    """The same of one or two pixels; their window is filled where it reaches over the border."""
+    _, taps_h, taps_w, _ = node.input(1).shape
+    batch, height, width, _ = node.output.shape
+    if taps_h * taps_w == 1:
+        return 8 * min(pixels, batch * height * width) * Patch.of(node).groups
+    return 8 * pixels * Patch.of(node).groups + SLACK + window_bytes(node, pixels)

@@ -82,7 +82,7 @@ def requantisation(node: Node, reference: Reference, is_wide: bool = False) -> R
 
 def _halves_share(node: Node) -> bool:
     """Whether half-words can hold two weights as 256 × second + first, and words the sums that they give."""
-    weights = _rows(node, node.input(1).data)
+    weights = channel_rows(node, node.input(1).data)
     halves = 256 * weights[1::2] + weights[::2]
     lows, highs = sum_bounds(node)
     largest = max(-int(lows.min()), int(highs.max())) + LARGEST_OFFSET
@@ -113,7 +113,7 @@ def eights(node: Node) -> int:
     return -(-node.input(1).shape[1] // 8)
 
 
-def _rows(node: Node, values: npt.NDArray[np.generic] | None, multiple: int = 8) -> Int64s:
+def channel_rows(node: Node, values: npt.NDArray[np.generic] | None, multiple: int = 8) -> Int64s:
     """One row for each output, made a multiple of so many by repeating the last."""
     assert values is not None
     rows = values.astype(np.int64).reshape(node.output.shape[-1], -1)
@@ -126,10 +126,21 @@ def stream(node: Node, form: Requantisation, at_once: int) -> npt.NDArray[np.int
     Words of an item hold inputs 0 and 2, 1 and 3 of four. Each meets a word of outputs 0 and 1, one of 2 and 3 and so
     on, whose half-words hold two weights; where `unpack` is `wide`, one of each output, whose half-words are weights.
     """
-    unpack = form.unpack
-    weights = _rows(node, node.input(1).data, at_once)
+    words = weight_words(channel_rows(node, node.input(1).data, at_once), form.unpack, at_once)
+    return joined(list(np.concatenate([start_values(node, form, at_once), words], 1)))
+
+
+def start_values(node: Node, form: Requantisation, at_once: int) -> Int64s:
+    """What each sum begins with, so many outputs a row."""
     starts = bias_values(node) - node.input(0).zero_point * node.input(1).data.astype(np.int64).sum(1)  # type: ignore[union-attr]
-    starts = _rows(node, starts + np.array(form.offsets), at_once).reshape(-1, at_once)
+    starts = channel_rows(node, starts + np.array(form.offsets), at_once).reshape(-1, at_once)
+    if form.unpack == "shared":
+        starts[:, 1::2] = 256 * starts[:, 1::2] + starts[:, ::2]
+    return starts
+
+
+def weight_words(weights: Int64s, unpack: str, at_once: int) -> Int64s:
+    """The words of each group of outputs, in order, of weights as outputs × inputs; outputs come in whole groups."""
     products = np.pad(weights, ((0, 0), (0, -weights.shape[1] % 8)))
     in_order = products.reshape(len(weights), -1, 2, 2).swapaxes(2, 3).reshape(len(weights), -1, 2)
     first, second = in_order[::2], in_order[1::2]
@@ -138,10 +149,9 @@ def stream(node: Node, form: Requantisation, at_once: int) -> npt.NDArray[np.int
     else:
         halves = 256 * second + first if unpack == "shared" else (second & 255) * 256 + (first & 255)
     words = (halves[..., 0] & 0xFFFF) | (halves[..., 1] & 0xFFFF) << 16
-    if unpack == "shared":
-        starts[:, 1::2] = 256 * starts[:, 1::2] + starts[:, ::2]
-    by_fours = words.reshape(len(starts), -1, words.shape[1]).swapaxes(1, 2).reshape(len(starts), -1)
-    return joined(list(np.concatenate([starts, by_fours], 1)))
+    groups = len(weights) // at_once
+    by_fours: Int64s = words.reshape(groups, -1, words.shape[1]).swapaxes(1, 2).reshape(groups, -1)
+    return by_fours
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +231,7 @@ def _kernel(name: str, items: str, is_wide: bool = False) -> Kernel:
         clamp_min, clamp_max = clamp_bounds(activation, node.output)
         sizes = (node.output.nhwc[2], node.input(1).shape[1], node.output.shape[-1], clamp_min, clamp_max)
         if form.is_by_channel:
-            constants = _rows(node, np.array(form.constants), at_once(node)).astype(np.int32).reshape(-1)
+            constants = channel_rows(node, np.array(form.constants), at_once(node)).astype(np.int32).reshape(-1)
             return DenseParamsOfChannels(*sizes, stream(node, form, at_once(node)), constants)
         even, odd = form.constants
         return DenseParams(*sizes, even[0], even[1], odd[0], odd[1], stream(node, form, at_once(node)))

@@ -139,6 +139,7 @@ class DepthwiseConv2D(Op):
         depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3", depthwise_dsp.SMALL, IN_PLANES),
         depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3lean", depthwise_dsp.LEAN, IN_PLANES),
         depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3thin", depthwise_dsp.THIN, IN_PLANES),
+        depthwise_dsp.kernel_3x3("depthwise_conv2d_s8__dsp_3x3bare", depthwise_dsp.BARE, IN_PLANES),
         Kernel(
             "depthwise_conv2d_s8__dsp",
             access=IN_CHANNELS,

@@ -25,17 +25,21 @@ Int64s = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes that one plane, or the planes of four channels, may take: more rows are taken in strips."""
+    """Bytes that one plane, or the planes of four channels, may take: more rows are taken in strips.
+
+    None where there is one plane in any case.
+    """
 
     one_plane: int
-    four_planes: int
+    four_planes: int | None
 
 
+BARE = Room(0, None)
 THIN = Room(0, 0)
 LEAN = Room(384, 640)
 SMALL = Room(1536, 2048)
 LARGE = Room(3072, 6144)
-"""From a row at a time to all rows of most layers."""
+"""From a row of a channel at a time to all rows of most layers."""
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""
@@ -184,7 +188,7 @@ def tiling_3x3(node: Node, room: Room) -> Tiling:
     rows, kept, row_bytes = node.output.shape[1], kept_rows_3x3(node), row_bytes_3x3(node)
     tilings = []
     for group, largest_bytes in ((1, room.one_plane), (4, room.four_planes)):
-        if group <= node.input(0).shape[3]:
+        if largest_bytes is not None and group <= node.input(0).shape[3]:
             strips = -(-rows // max(1, largest_bytes // (group * row_bytes) - kept))
             tilings.append(Tiling(group, -(-rows // strips)))
     return min(tilings, key=lambda tiling: instructions_3x3(node, tiling))
@@ -282,6 +286,16 @@ def room_pays(node: Node) -> str | None:
     return None if large < small else f"{large} instructions in place of {small}"
 
 
+def four_would_fit(node: Node) -> str | None:
+    """Four channels must be what would be gathered at a time, if there were room."""
+    group = tiling_3x3(node, THIN).group
+    return None if group == 4 else "one channel"
+
+
+RULES = {LARGE: (room_pays,), BARE: (four_would_fit,)}
+"""Where a kernel would be the same as one with less or more room."""
+
+
 def kernel_3x3(name: str, room: Room, access: Access) -> Kernel:
     """The row of the kernel that has so much room for planes."""
     rules = (three_by_three, offsets_fit_3x3, requantises)
@@ -292,7 +306,7 @@ def kernel_3x3(name: str, room: Room, access: Access) -> Kernel:
         scratch_bytes=lambda node: scratch_bytes_3x3(node, tiling_3x3(node, room)),
         switches=lambda node, reference: switches_3x3(node, tiling_3x3(node, room)),
         features=dsp.DSP,
-        constraints=(*rules, room_pays) if room is LARGE else rules,
+        constraints=(*rules, *RULES.get(room, ())),
         cost=lambda node, reference: cost_3x3(node, tiling_3x3(node, room)),
         call_cost=lambda node, rows: call_instructions_3x3(node, tiling_3x3(node, room), rows),
     )

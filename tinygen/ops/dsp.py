@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,7 @@ def filter_channels(node: Node) -> Channels:
     return Channels(weights, starts, tuple(m for m, _ in pairs), tuple(-shift for _, shift in pairs), *sum_bounds(node))
 
 
+@lru_cache(maxsize=256)
 def channels_of(node: Node) -> Channels:
     """The filter's channels, those with a constant output made plain."""
     plain = filter_channels(node)

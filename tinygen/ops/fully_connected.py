@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Annotated, ClassVar
 
@@ -32,6 +32,7 @@ from tinygen.ir import (
 from tinygen.ops import rules
 from tinygen.ops.constants import clamp_bounds, multipliers_and_shifts
 from tinygen.ops.dense_dsp import DENSE_KERNELS, item_columns, item_rows
+from tinygen.ops.dense_dsp_rows import DENSE_ROWS
 from tinygen.ops.filters import (
     accumulator_bounds,
     accumulators_fit,
@@ -41,6 +42,7 @@ from tinygen.ops.filters import (
     one_scale_or_one_a_channel,
 )
 from tinygen.ops.float_rounding import SINGLE_BITS, WIDE_BITS, multiplier
+from tinygen.ops.sums import SUMS, item_of_rows, word_sums_bytes
 
 Int64Array = Annotated[npt.NDArray[np.int64], CType("const int64_t *")]
 
@@ -166,6 +168,36 @@ def cost(node: Node, reference: Reference) -> Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class FullyConnectedRowsParams(FullyConnectedParams):
+    rows: Int32
+
+
+@dataclass(frozen=True, slots=True)
+class WideRowsParams(WideParams):
+    rows: Int32
+
+
+def rows_params(node: Node, reference: Reference) -> FullyConnectedRowsParams | WideRowsParams:
+    """What fully_connected_s8__c_rows is given."""
+    whole = params(node, reference)
+    values = {field.name: getattr(whole, field.name) for field in fields(whole)}
+    struct = WideRowsParams if isinstance(whole, WideParams) else FullyConnectedRowsParams
+    return struct(**values, rows=node.input(0).rows)
+
+
+def rows_call(node: Node, rows: int) -> int:
+    """Instructions of a call of fully_connected_s8__c_rows."""
+    return 60 + rows * (25 + node.output.elements * (25 + 5 * node.input(0).elements // node.input(0).rows))
+
+
+def rows_cost(node: Node, reference: Reference) -> Cost:
+    """What fully_connected_s8__c_rows costs in one call."""
+    weights = node.input(1)
+    instructions = rows_call(node, node.input(0).rows) + 35 * node.output.elements
+    return Cost(instructions, weights.elements + 9 * weights.shape[0], 380)
+
+
+@dataclass(frozen=True, slots=True)
 class FullyConnected(Op):
     fused_activation_function: Activation = Activation.NONE
     weights_format: WeightsFormat = WeightsFormat.DEFAULT
@@ -188,6 +220,17 @@ class FullyConnected(Op):
     )
     kernels = (
         *DENSE_KERNELS,
+        DENSE_ROWS,
+        Kernel(
+            "fully_connected_s8__c_rows",
+            access=SUMS,
+            params=rows_params,
+            scratch_bytes=word_sums_bytes,
+            switches=rounding,
+            constraints=(item_of_rows,),
+            cost=rows_cost,
+            call_cost=rows_call,
+        ),
         Kernel(
             "fully_connected_s8__c",
             access=Access(Unit.ELEMENT, item_rows, input_columns=item_columns),

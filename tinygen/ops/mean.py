@@ -29,6 +29,7 @@ from tinygen.ops import rules
 from tinygen.ops.constants import multiplier_and_shift
 from tinygen.ops.dsp import DSP
 from tinygen.ops.filters import LARGEST_SCALED
+from tinygen.ops.sums import SUMS, averaged_rows, half_sums_instructions, half_sums_of, word_sums_bytes
 
 GROUPS = 2
 """Of neighbouring axes, kept or averaged, that mean_s8__c has loops for."""
@@ -136,6 +137,68 @@ def params(node: Node, reference: Reference) -> MeanParams:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class MeanRowsParams(Params):
+    rows: Int32
+    pixels: Int32
+    elements: Int32
+    sum_offset: Int32
+    output_zero_point: Int32
+    multiplier: Int32
+    shift: Int32
+
+
+def rows_params(node: Node, reference: Reference) -> MeanRowsParams:
+    """What mean_s8__c_rows and mean_s8__dsp_rows are given."""
+    whole, data = params(node, reference), node.input(0)
+    return MeanRowsParams(
+        rows=data.rows,
+        pixels=averaged_elements(node) // data.rows,
+        elements=node.output.elements,
+        sum_offset=whole.sum_offset,
+        output_zero_point=whole.output_zero_point,
+        multiplier=whole.multiplier,
+        shift=whole.shift,
+    )
+
+
+def over_rows(node: Node) -> str | None:
+    """The average must be over several rows of one item, or their pixels, and keep the last axis."""
+    return averaged_rows(node, averaged_axes(node))
+
+
+def few_pixels(node: Node) -> str | None:
+    """There must be at least four outputs, averages of at most 256 elements."""
+    outputs, averaged = node.output.elements, averaged_elements(node)
+    return None if outputs >= 4 and averaged <= 256 else f"{outputs} outputs, averages of {averaged}"
+
+
+def half_sums_bytes(node: Node) -> int:
+    """Half-words of the outputs."""
+    return half_sums_of(node.output.elements)
+
+
+def rows_call(node: Node, rows: int) -> int:
+    """Instructions of a call of mean_s8__c_rows."""
+    return 60 + rows * (20 + 7 * node.input(0).elements // node.input(0).rows)
+
+
+def rows_cost(node: Node, reference: Reference) -> Cost:
+    """What mean_s8__c_rows costs in one call."""
+    return Cost(rows_call(node, node.input(0).rows) + 45 * node.output.elements, 0, 420)
+
+
+def dsp_rows_call(node: Node, rows: int) -> int:
+    """Instructions of a call of mean_s8__dsp_rows."""
+    pixels = averaged_elements(node) // node.input(0).rows
+    return 60 + rows * (15 + half_sums_instructions(node.output.elements, pixels))
+
+
+def dsp_rows_cost(node: Node, reference: Reference) -> Cost:
+    """What mean_s8__dsp_rows costs in one call."""
+    return Cost(dsp_rows_call(node, node.input(0).rows) + 45 * node.output.elements, 0, 740)
+
+
 def neighbours_stay(node: Node) -> str | None:
     """The last axis must be kept, with at least four elements, and at most 256 elements averaged."""
     kept, _ = groups(node)
@@ -174,6 +237,25 @@ class Mean(Op):
             features=DSP,
             constraints=(neighbours_stay,),
             cost=dsp_cost,
+        ),
+        Kernel(
+            "mean_s8__dsp_rows",
+            access=SUMS,
+            params=rows_params,
+            scratch_bytes=half_sums_bytes,
+            features=DSP,
+            constraints=(over_rows, few_pixels),
+            cost=dsp_rows_cost,
+            call_cost=dsp_rows_call,
+        ),
+        Kernel(
+            "mean_s8__c_rows",
+            access=SUMS,
+            params=rows_params,
+            scratch_bytes=word_sums_bytes,
+            constraints=(over_rows,),
+            cost=rows_cost,
+            call_cost=rows_call,
         ),
         Kernel("mean_s8__c", access=Access(Unit.ELEMENT), params=params, cost=cost),
     )

@@ -27,6 +27,7 @@ from tinygen.ir import (
 from tinygen.ops import rules
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.dsp import DSP
+from tinygen.ops.sums import SUMS, half_sums_bytes, half_sums_instructions, rows_of_one_item, word_sums_bytes
 from tinygen.ops.window import Window, batch_rows
 
 LARGEST_WINDOW = 1 << 20
@@ -147,6 +148,29 @@ def dsp_cost(node: Node, reference: Reference) -> Cost:
     return Cost(60 + node.output.elements // channels * pixel, 0, 700)
 
 
+def rows_call(node: Node, rows: int) -> int:
+    """Instructions of a call of average_pool2d_s8__c_rows."""
+    _, across = windows(node)
+    return 70 + rows * node.output.nhwc[2] * (30 + 7 * across.taps * node.output.nhwc[3])
+
+
+def rows_cost(node: Node, reference: Reference) -> Cost:
+    """What average_pool2d_s8__c_rows costs in one call."""
+    return Cost(rows_call(node, node.input(0).rows) + 25 * node.output.elements, 0, 480)
+
+
+def dsp_rows_call(node: Node, rows: int) -> int:
+    """Instructions of a call of average_pool2d_s8__dsp_rows."""
+    _, across = windows(node)
+    _, _, width, channels = node.output.nhwc
+    return 70 + rows * width * (25 + half_sums_instructions(channels, across.taps))
+
+
+def dsp_rows_cost(node: Node, reference: Reference) -> Cost:
+    """What average_pool2d_s8__dsp_rows costs in one call."""
+    return Cost(dsp_rows_call(node, node.input(0).rows) + 8 * node.output.elements, 0, 760)
+
+
 @dataclass(frozen=True, slots=True)
 class Pool2D(Op):
     padding: Padding = Padding.SAME
@@ -186,6 +210,25 @@ class AveragePool2D(Pool2D):
             features=DSP,
             constraints=(small_window, four_channels),
             cost=dsp_cost,
+        ),
+        Kernel(
+            "average_pool2d_s8__dsp_rows",
+            access=SUMS,
+            params=params,
+            scratch_bytes=half_sums_bytes,
+            features=DSP,
+            constraints=(rows_of_one_item, small_window, four_channels),
+            cost=dsp_rows_cost,
+            call_cost=dsp_rows_call,
+        ),
+        Kernel(
+            "average_pool2d_s8__c_rows",
+            access=SUMS,
+            params=params,
+            scratch_bytes=word_sums_bytes,
+            constraints=(rows_of_one_item,),
+            cost=rows_cost,
+            call_cost=rows_call,
         ),
         Kernel("average_pool2d_s8__c", access=POOL, params=params, cost=cost),
     )

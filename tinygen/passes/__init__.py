@@ -10,6 +10,7 @@ from tinygen.passes.edges import float_edges_outermost
 from tinygen.passes.fold import fold_constants
 from tinygen.passes.fuse_clamp import fuse_clamp
 from tinygen.passes.fuse_padding import fuse_padding
+from tinygen.passes.read_unflattened import read_unflattened
 from tinygen.passes.single_channel import convolve_single_channels
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "fold_constants",
     "fuse_clamp",
     "fuse_padding",
+    "read_unflattened",
     "run_passes",
 ]
 
@@ -30,6 +32,7 @@ PASSES: tuple[Pass, ...] = (
     convolve_single_channels,
     fuse_padding,
     fuse_clamp,
+    read_unflattened,
     drop_constant_channels,
     float_edges_outermost,
 )

@@ -20,6 +20,7 @@ from tinygen.plan.arrange import arrange, plan
 from tinygen.plan.blocks import Block, blocks_of
 from tinygen.plan.order import arrange_in_best_order
 from tinygen.plan.progress import Progress
+from tinygen.plan.recompute import recompute
 from tinygen.plan.values import Buffer, Plan, Step, View
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "arrange_in_best_order",
     "blocks_of",
     "plan",
+    "recompute",
 ]

@@ -12,9 +12,10 @@ from tinygen.ir import Graph, Tensor
 from tinygen.kernels import Schedule
 from tinygen.plan.progress import progress_of
 from tinygen.plan.units import NEVER, Cells, Layer, layers_of
-from tinygen.plan.values import Bools, Ints, Plan, View
+from tinygen.plan.values import Bools, Ints, Plan, Step, View
 
-NOBODY, SCRATCH, PROGRESS = -1, -2, -3
+NOBODY, SCRATCH, PROGRESS, SUMS = -1, -2, -3, -4
+"""What a byte of the arena may hold besides a value; sums of layer i are called SUMS − i."""
 
 
 class PlanError(AssertionError):
@@ -57,9 +58,9 @@ class _Arena:
         """Rows begin..end-1 are written."""
         self.holds[self.addresses(tensor, begin, end)] = self.names(tensor, begin, end)
 
-    def forget_scratch(self) -> None:
+    def forget(self, working: int) -> None:
         """What a kernel leaves in its scratch is of no use to anybody."""
-        self.holds[self.holds == SCRATCH] = NOBODY
+        self.holds[self.holds == working] = NOBODY
 
     def expect(self, tensor: Tensor, begin: int, end: int, sentence: str) -> None:
         """Raise PlanError unless rows begin..end-1 are there."""
@@ -71,7 +72,8 @@ def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
     """Raise PlanError when a step reads bytes that do not hold the value it reads, or a row is not made once."""
     layers = layers_of(graph, schedule)
     arena = _Arena(graph, layers, plan)
-    made = [np.zeros(node.outputs[0].rows, np.int64) for node in graph.nodes]
+    rows_of = [n.outputs[0].rows if layer is None else layer.rows for n, layer in zip(graph.nodes, layers, strict=True)]
+    made = [np.zeros(rows, np.int64) for rows in rows_of]
     for tensor in graph.held_inputs:
         arena.write(tensor, 0, tensor.rows)
     begin, end = progress_bytes(graph, plan)
@@ -80,13 +82,14 @@ def check(graph: Graph, schedule: Schedule, plan: Plan) -> None:
         node, layer = graph.nodes[step.layer], layers[step.layer]
         if not 0 <= step.row_begin < step.row_end <= len(made[step.layer]):
             raise PlanError(f"{node.describe()} makes rows {step.row_begin} to {step.row_end}, which do not exist")
+        if layer is not None and layer.access.accumulates and made[step.layer].sum() != step.row_begin:
+            raise PlanError(f"{node.describe()} does not take its rows in order")
         made[step.layer][step.row_begin : step.row_end] += 1
         if layer is not None:
-            _replay(arena, layer, step.row_begin, step.row_end, plan.scratch_offsets.get(step.layer))
+            _replay(arena, layer, step, plan.scratch_offsets.get(step.layer))
+        span = (step.row_begin, step.row_end) if layer is None else layer.rows_made(step.row_begin, step.row_end)
         for tensor in node.outputs:
-            arena.expect(
-                tensor, step.row_begin, step.row_end, f"{node.describe()} does not leave tensor {tensor.index} whole"
-            )
+            arena.expect(tensor, *span, f"{node.describe()} does not leave tensor {tensor.index} whole")
     for node, rows in zip(graph.nodes, made, strict=True):
         if (rows != 1).any():
             raise PlanError(f"{node.describe()} does not make each of its rows once")
@@ -106,14 +109,18 @@ def progress_bytes(graph: Graph, plan: Plan) -> tuple[int, int]:
     return begin, begin + size
 
 
-def _replay(arena: _Arena, layer: Layer, begin: int, end: int, scratch_offset: int | None) -> None:
+def _replay(arena: _Arena, layer: Layer, step: Step, scratch_offset: int | None) -> None:
     node = layer.node
-    call = layer.call(begin, end)
+    call = layer.call(step.row_begin, step.row_end)
+    working = SUMS - step.layer if layer.access.accumulates else SCRATCH
     if layer.scratch_bytes:
         offset = -1 if scratch_offset is None else scratch_offset
         if offset < 0 or offset + layer.scratch_bytes > len(arena.holds):
             raise PlanError(f"the scratch of {node.describe()} lies outside the arena")
-        arena.holds[offset : offset + layer.scratch_bytes] = SCRATCH
+        scratch = arena.holds[offset : offset + layer.scratch_bytes]
+        if layer.access.accumulates and step.row_begin and (scratch != working).any():
+            raise PlanError(f"the sums of {node.describe()} do not survive from one call to the next")
+        scratch[:] = working
     for number, cells in enumerate(call.whole.reads):
         read = _by_byte(cells) != NEVER
         rows = cells.first_row, cells.first_row + len(cells.unit)
@@ -126,11 +133,11 @@ def _replay(arena: _Arena, layer: Layer, begin: int, end: int, scratch_offset: i
                 raise PlanError(f"{node.describe()} writes tensor {sink.tensor.index} over tensor {cells.tensor.index}")
     for cells in call.whole.writes:
         rows = cells.first_row, cells.first_row + len(cells.unit)
-        if layer.scratch_bytes and (arena.holds[arena.addresses(cells.tensor, *rows)] == SCRATCH).any():
+        if layer.scratch_bytes and (arena.holds[arena.addresses(cells.tensor, *rows)] == working).any():
             raise PlanError(f"{node.describe()} writes tensor {cells.tensor.index} over its own scratch")
         arena.write(cells.tensor, *rows)
-    if layer.scratch_bytes:
-        arena.forget_scratch()
+    if layer.scratch_bytes and not (layer.access.accumulates and step.row_end < layer.rows):
+        arena.forget(working)
 
 
 def _takes_too_early(arena: _Arena, late: int, source: Cells, sink: Cells, own: tuple[Cells, Cells] | None) -> bool:

@@ -59,6 +59,8 @@ class Cuts:
 
     whole   for each kernel of each layer the bytes that live at most while it runs whole, without its scratch
     inner   the layers that may stream
+
+    The network has the kernels that stand for the others in a group: one that accumulates where a layer has it.
     """
 
     def __init__(self, network: Network, offers: Offers, whole: Sequence[Sequence[int]], inner: range) -> None:
@@ -66,10 +68,15 @@ class Cuts:
         self.layers = len(offers)
         self.boundary = [network.boundary(at) for at in range(self.layers + 1)]
         self.streams = [layer in inner and network.may_stream(layer) for layer in range(self.layers)]
+        nodes = network.graph.nodes
         self.scratch = [
-            [row.kernel.scratch_bytes(node) for row in own]
-            for own, node in zip(offers, network.graph.nodes, strict=True)
+            [row.kernel.scratch_bytes(node) for row in own] for own, node in zip(offers, nodes, strict=True)
         ]
+        self.in_turn = [tuple(row for row in own if _counts_alike(row, network, i)) for i, own in enumerate(offers)]
+        self.scratch_in_turn = [
+            [max(0, row.kernel.scratch_bytes(node) - network.sums_bytes(layer)) for row in self.in_turn[layer]]
+            for layer, node in enumerate(nodes)
+        ]  # beside what is reckoned to live
         self.fastest = [min((row.cost.instructions for row in own), default=0) for own in offers]
         self.streamed_fastest = [self._streamed_fastest(layer) for layer in range(self.layers)]
         self.known = cache(self._known)
@@ -93,12 +100,12 @@ class Cuts:
             return 0
         times, left = divmod(node.rows, MOST_ROWS)
         calls = {rows: count for rows, count in ((MOST_ROWS, times), (left, 1)) if rows and count}
-        return min(called_instructions(node, row, calls) for row in self.offers[layer])
+        return min(called_instructions(node, row, calls) for row in self.in_turn[layer])
 
     def _known(self, group: Group) -> _Known:
         found = reckon(self.network, group)
         offers = tuple(
-            tuple(self._in_group(layer, row, found) for row in self.offers[layer])
+            tuple(self._in_group(layer, row, found) for row in self.in_turn[layer])
             for layer in range(group.begin, group.end)
         )
         return _Known(found, offers)
@@ -160,7 +167,7 @@ class Cuts:
         if not group.is_stream:
             return self.leanest(group.begin, group.end)
         found = self.known(group).found
-        return max(found.live, *(room + min(self.scratch[layer]) for layer, room in found.room.items()))
+        return max(found.live, *(room + min(self.scratch_in_turn[layer]) for layer, room in found.room.items()))
 
     def within(self, limit: int) -> tuple[Way, ...] | None:
         """The groups with the fewest instructions of those that all keep within the limit."""
@@ -210,7 +217,7 @@ class Cuts:
             way = self._way(group, limit)
             if way is not None and (best is None or way.instructions < best.instructions):
                 best = way
-                if sum(map(len, way.offers)) == sum(map(len, self.offers[begin:end])):
+                if sum(map(len, way.offers)) == sum(map(len, self.in_turn[begin:end])):
                     break  # smaller chunks cannot give more room
         return best
 
@@ -221,7 +228,7 @@ class Cuts:
         offers, total = [], group.end - group.begin
         for layer, own in zip(range(group.begin, group.end), known.offers, strict=True):
             room = limit - known.found.room[layer]
-            rows = tuple(row for row, scratch in zip(own, self.scratch[layer], strict=True) if scratch <= room)
+            rows = tuple(row for row, scratch in zip(own, self.scratch_in_turn[layer], strict=True) if scratch <= room)
             if not rows:
                 return None
             total += min(row.cost.instructions for row in rows)
@@ -232,3 +239,9 @@ class Cuts:
 def _far(free: Sequence[bool]) -> bool:
     """Whether a group begins or ends far from any layer that cannot run whole with any of its kernels."""
     return all(free[: MARGIN + 1]) or all(free[-MARGIN - 1 :])
+
+
+def _counts_alike(row: Row, network: Network, layer: int) -> bool:
+    """Whether steps of a kernel count the rows that those of the network's do."""
+    node = network.layers[layer]
+    return node is not None and row.kernel.access.accumulates == node.access.accumulates

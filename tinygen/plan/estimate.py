@@ -26,7 +26,8 @@ TOGETHER, LEFT_OVER = 3, 0.25
 class Reckoning:
     """What a group takes, without scratch.
 
-    live    the most bytes that live at a moment, with all that lives on beside the group
+    live    the most bytes that live at a moment, with the sums of layers that accumulate, and all that lives on
+            beside the group
     room    the most that live between the first and the last call of a layer, which is when its scratch is needed
     calls   the rows of each call of a layer, and how many calls have so many
     """
@@ -58,7 +59,6 @@ def called_instructions(layer: Layer, row: Row, calls: Mapping[int, int]) -> int
 def reckon(network: Network, group: Group) -> Reckoning:
     """Follow the steps of a group."""
     steps = steps_of(network, [group])
-    live = _Profile(network, group, steps).live()
     spans: dict[int, tuple[int, int]] = {}
     calls: dict[int, dict[int, int]] = {}
     for number, step in enumerate(steps):
@@ -66,6 +66,10 @@ def reckon(network: Network, group: Group) -> Reckoning:
         rows = step.row_end - step.row_begin
         own = calls.setdefault(step.layer, {})
         own[rows] = own.get(rows, 0) + 1
+    live = _Profile(network, group, steps).live()
+    for index, (first, last) in spans.items():
+        for number in range(first, last + 1):
+            live[number] += network.sums_bytes(index)
     room = {index: max(live[first : last + 1]) for index, (first, last) in spans.items()}
     return Reckoning(max(live), room, calls)
 
@@ -91,6 +95,8 @@ class _Profile:
                 if place < 0:
                     before.setdefault(guest.host, []).append((place, birth, death))
                 else:
+                    if guest.is_term:
+                        born[guest.host][place] = min(born[guest.host][place], birth)
                     dead[guest.host][place] = max(dead[guest.host][place], death)
         for tensor, lasts in dead.items():
             value = network.value_of[tensor]
@@ -131,12 +137,11 @@ class _Profile:
                 first, last = rows.begin[step.row_begin], rows.end[step.row_end - 1]
                 if first < last:
                     dead.setdefault(rows.tensor, [-1] * rows.total)[first:last] = [number] * (last - first)
+            begin, end = layer.rows_made(step.row_begin, step.row_end)
             for tensor in layer.node.outputs:
                 if tensor.index not in born:
-                    born[tensor.index], dead[tensor.index] = [0] * layer.rows, [-1] * layer.rows
-                now = [number] * (step.row_end - step.row_begin)
-                born[tensor.index][step.row_begin : step.row_end] = now
-                dead[tensor.index][step.row_begin : step.row_end] = now
+                    born[tensor.index], dead[tensor.index] = [0] * tensor.rows, [-1] * tensor.rows
+                born[tensor.index][begin:end] = dead[tensor.index][begin:end] = [number] * (end - begin)
         return born, dead
 
     def _ring(

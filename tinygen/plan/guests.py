@@ -1,16 +1,19 @@
-"""Guests: rows of a depthwise output that take the place of the input rows that die with them.
+"""Guests: rows of a tensor that lie in slots of another one's ring, so that they need no ring of their own.
 
 A kernel that goes channel by channel may write an output row where the first of the rows lies that it has just read for
 the last time. Between two calls that slot of the input's ring is free until the producer makes the next row, and by
-then whoever reads the guest has read it, if each call makes or reads one row. So the output needs no ring of its own.
+then whoever reads the guest has read it, if each call makes or reads one row.
 
     ring of the input   0 1 2 │ 3 1 2 │ 3 4 2     row 3 is made where row 0 was
     guest               . . . │ a 1 2 │ …         until then output row a lies there
+
+And what a sum takes element by element may be made where the sum will lie: a convolution writes straight into the
+place of an ADD's output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinygen.ir import Graph, Unit
@@ -20,7 +23,12 @@ from tinygen.plan.values import Step
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Row r of tensor `guest` lies in the slot of row r × pace + turn of tensor `host`; `readers` are its layers."""
+    """Row r of tensor `guest` lies in the slot of row r × pace + turn of tensor `host`.
+
+    layer     the layer that makes it
+    readers   the layers that read it
+    is_term   whether it lies where the host, an elementwise function of it, will; else it comes after the host
+    """
 
     guest: int
     host: int
@@ -28,10 +36,11 @@ class Guest:
     turn: int
     layer: int
     readers: tuple[int, ...]
+    is_term: bool = False
 
 
 def possible_guests(graph: Graph, layers: Sequence[Layer | None]) -> tuple[Guest, ...]:
-    """Where calls of one row would allow it."""
+    """Where the calls would allow it."""
     readers: dict[int, list[int]] = {}
     for index, node in enumerate(graph.nodes):
         for tensor in node.inputs:
@@ -39,7 +48,12 @@ def possible_guests(graph: Graph, layers: Sequence[Layer | None]) -> tuple[Guest
                 readers.setdefault(tensor.index, []).append(index)
     kept = {tensor.index for tensor in (*graph.inputs, *graph.outputs)}
     found: list[Guest] = []
+    producer = {tensor.index: index for index, node in enumerate(graph.nodes) for tensor in node.outputs}
     for index, layer in enumerate(layers):
+        if layer is not None and layer.access.elementwise and (term := _term(layer, index, readers, producer, kept)):
+            if not {layer.node.output.index, term} & {t for other in found for t in (other.guest, other.host)}:
+                found.append(Guest(term, layer.node.output.index, 1, 0, producer[term], (index,), is_term=True))
+            continue
         if layer is None or not layer.keeps_channels or layer.access.unit is not Unit.CHANNEL:
             continue
         if len(layer.operands) != 1 or len(layer.node.outputs) != 1:
@@ -58,7 +72,7 @@ def possible_guests(graph: Graph, layers: Sequence[Layer | None]) -> tuple[Guest
 
 
 def guests_of(possible: Iterable[Guest], steps: Sequence[Step]) -> tuple[Guest, ...]:
-    """Those of which each row is made and read by calls of one row, in turn."""
+    """Those that are made and read in turn; by calls of one row each, unless they are terms."""
     most: dict[int, int] = {}
     begin: dict[int, int] = {}
     end: dict[int, int] = {}
@@ -69,9 +83,23 @@ def guests_of(possible: Iterable[Guest], steps: Sequence[Step]) -> tuple[Guest, 
     return tuple(
         guest
         for guest in possible
-        if all(most.get(layer) == 1 for layer in (guest.layer, *guest.readers))
-        and all(begin[reader] < end[guest.layer] for reader in guest.readers)
+        if (guest.is_term or all(most.get(layer) == 1 for layer in (guest.layer, *guest.readers)))
+        and all(begin.get(reader, len(steps)) < end.get(guest.layer, -1) for reader in guest.readers)
     )
+
+
+def _term(
+    layer: Layer, index: int, readers: Mapping[int, list[int]], producer: Mapping[int, int], kept: set[int]
+) -> int | None:
+    """Of the operands that nothing else reads, as large as the output, the one that is made last."""
+    output = layer.node.output
+    found = [
+        tensor.index
+        for tensor in layer.operands
+        if tensor.row_bytes == output.row_bytes and tensor.rows == output.rows
+        if readers[tensor.index] == [index] and tensor.index not in kept and tensor.index in producer
+    ]
+    return max(found, key=lambda tensor: producer[tensor], default=None)
 
 
 def _place(layer: Layer, host: int) -> tuple[int, int]:

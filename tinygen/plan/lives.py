@@ -113,20 +113,21 @@ class Value:
 
     def lodge(self, guest: Value, pace: int, turn: int) -> None:
         """Rows of a guest live in slots of this value's rows, or of rows that would come before the first."""
-        born, needed = guest.row_lives()
-        for row, (birth, death) in enumerate(zip(born.tolist(), needed.tolist(), strict=True)):
+        births, deaths = guest.row_lives()
+        for row, (birth, death) in enumerate(zip(births.tolist(), deaths.tolist(), strict=True)):
             place = row * pace + turn
             if place < 0:
                 self.before.append((place, birth, death))
                 continue
             for grains in (self.channel, self.whole):
-                own = grains.death.reshape(self.rows, -1)[place]
-                np.maximum(own, death, out=own)
+                born, needed = (a.reshape(self.rows, -1)[place] for a in (grains.birth, grains.death))
+                np.minimum(born, birth, out=born)
+                np.maximum(needed, death, out=needed)
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Working memory of layers that take turns in it, so that they share it: none keeps anything there."""
+    """Working memory of a layer that keeps its sums there, or of several that take turns and keep nothing."""
 
     layers: tuple[int, ...]
     life: Life
@@ -202,11 +203,15 @@ def _touch(touch: Touch, time: int, end: int, grains: Mapping[int, Grains]) -> N
 
 
 def _scratch(layers: Sequence[Layer | None], calls: Mapping[int, tuple[int, int]]) -> tuple[Scratch, ...]:
-    """Scratch of layers whose calls come in turn lies at one place, as large as the most that one of them needs."""
+    """Scratch of layers whose calls come in turn lies at one place, as large as the most that one of them needs.
+
+    A layer that accumulates has its own, from its first call to its last.
+    """
     sizes = {index: layer.scratch_bytes for index, layer in enumerate(layers) if layer and layer.scratch_bytes}
-    groups: list[list[int]] = []
+    keeping = {index for index, layer in enumerate(layers) if layer and layer.access.accumulates}
+    groups: list[list[int]] = [[index] for index in sorted(keeping & calls.keys())]
     until = -1
-    for index in sorted((i for i in calls if i in sizes), key=lambda i: calls[i]):
+    for index in sorted((i for i in calls if i in sizes and i not in keeping), key=lambda i: calls[i]):
         if calls[index][0] <= until:
             groups[-1].append(index)
         else:

@@ -65,7 +65,7 @@ def arrange_in_best_order(graph: Graph, rows: Rows, optimize: Optimize, budget: 
 
 def _arranged(
     graph: Graph, rows: Rows, optimize: Optimize, budget: int
-) -> tuple[tuple[float, int], Graph, Schedule, Plan]:
+) -> tuple[tuple[int, int], Graph, Schedule, Plan]:
     """An arrangement behind its score."""
     schedule, plan = arrange(graph, rows, optimize, budget)
     chosen = zip(rows, schedule.kernels.values(), strict=True)

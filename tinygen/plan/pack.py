@@ -1,6 +1,8 @@
 """Offsets for buffers: first fit in several orders, then a local search, until the lower bound is reached.
 
-The search looks at the height, and among equal heights at the bytes by which buffers end above the lower bound.
+A buffer that finds a place below the bound wherever the others lie takes no part: it is placed last. The search moves
+the others about. It looks at the height, and among equal heights at the bytes by which buffers end above the bound;
+now and then it goes on from a worse order, and after some rounds again from the best one.
 """
 
 from __future__ import annotations
@@ -10,9 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tinygen.plan.distances import Apart
 
-ROUNDS = 2000
+ROUNDS = 4000
 TRIALS = 1_500_000
 """Bounds the local search: rounds × pairs of buffers, so that it takes a second or two at most."""
+
+DOWNHILL = 0.02
+"""How often a worse order is taken."""
+
+PATIENCE = 500
+"""Rounds until the search goes back to the best order."""
 
 Pair = tuple[int, int]
 
@@ -37,17 +45,22 @@ def pack(sizes: Sequence[int], pairs: Mapping[Pair, Apart], ages: Sequence[Pair]
         lambda i: (-ages[i][1], -sizes[i]),
     )
 
-    def look(order: list[int]) -> tuple[tuple[int, int], list[int], list[int]]:
-        offsets = _first_fit(sizes, rules, order)
-        ends = [offset + size for offset, size in zip(offsets, sizes, strict=True)]
-        return (max(ends), sum(end - floor for end in ends if end > floor)), order, offsets
+    last = _easy(sizes, pairs, floor)
+    hard = sorted(set(range(len(sizes))) - set(last))
+    links = sum(1 for i, j in pairs if not {i, j} & set(last))
 
-    score, best_order, best = min(look(sorted(range(len(sizes)), key=key)) for key in keys)
+    def look(order: list[int]) -> tuple[tuple[int, int], list[int]]:
+        offsets = _first_fit(sizes, rules, order)
+        ends = [offsets[i] + sizes[i] for i in order]
+        return (max(ends, default=0), sum(end - floor for end in ends if end > floor)), order
+
+    score, best = min(look(sorted(hard, key=key)) for key in keys)
+    now = score, best
     chance = random.Random(0)
-    for _ in range(min(ROUNDS, TRIALS // (len(sizes) + 2 * len(pairs)))):
-        if score[0] <= floor or len(sizes) < 2:
+    for number in range(min(ROUNDS, TRIALS // (len(hard) + 2 * links + 1))):
+        if score[0] <= floor or len(hard) < 2:
             break
-        order = list(best_order)
+        order = list(now[1])
         for _ in range(chance.choice((1, 1, 2, 3))):
             i, j = chance.sample(range(len(order)), 2)
             if chance.random() < 0.5:
@@ -55,9 +68,30 @@ def pack(sizes: Sequence[int], pairs: Mapping[Pair, Apart], ages: Sequence[Pair]
             else:
                 order[i], order[j] = order[j], order[i]
         found = look(order)
-        if found[0] <= score:
-            score, best_order, best = found
-    return tuple(best)
+        if found[0] <= now[0] or chance.random() < DOWNHILL:
+            now = found
+        if found[0] < score:
+            score, best = found
+        if number % PATIENCE == PATIENCE - 1:
+            now = score, best
+    return tuple(_first_fit(sizes, rules, best + last))
+
+
+def _easy(sizes: Sequence[int], pairs: Mapping[Pair, Apart], floor: int) -> list[int]:
+    """Buffers that find a place below the floor when they are placed in this order after all others.
+
+    The others' forbidden distances together leave some offset free.
+    """
+    taken: list[dict[int, int]] = [{} for _ in sizes]
+    for (i, j), distances in pairs.items():
+        way = distances.ways[0]
+        taken[i][j] = taken[j][i] = sum(end - begin for begin, end in zip(way.begins, way.ends, strict=True))
+    left = set(range(len(sizes)))
+    found: list[int] = []
+    while easy := [i for i in sorted(left) if sum(n for j, n in taken[i].items() if j in left) + sizes[i] <= floor]:
+        found += easy
+        left -= set(easy)
+    return found[::-1]
 
 
 def _first_fit(sizes: Sequence[int], rules: Sequence[Sequence[tuple[int, Apart]]], order: Sequence[int]) -> list[int]:

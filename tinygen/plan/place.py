@@ -64,10 +64,20 @@ def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
     )
 
 
+def whole_steps(graph: Graph, schedule: Schedule) -> tuple[Step, ...]:
+    """Every layer in one call."""
+    kernels = [schedule.kernels[layer] for layer in range(len(graph.nodes))]
+    rows = [
+        node.outputs[0].rows if kernel is None else kernel.counted_rows(node)
+        for node, kernel in zip(graph.nodes, kernels, strict=True)
+    ]
+    return tuple(Step(layer, 0, count) for layer, count in enumerate(rows))
+
+
 def place_coarsely(graph: Graph, schedule: Schedule) -> Plan:
     """Offsets for whole layers and whole tensors, no two of which overlap: for tensors that no memory holds anyway."""
     uses = Uses(graph, [schedule.kernels[layer] is None for layer in range(len(graph.nodes))])
-    steps = tuple(Step(layer, 0, node.outputs[0].rows) for layer, node in enumerate(graph.nodes))
+    steps = whole_steps(graph, schedule)
     tensors: dict[int, list[Tensor]] = {}
     for tensor in graph.tensors():
         if not tensor.is_constant:

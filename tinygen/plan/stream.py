@@ -75,7 +75,10 @@ class Network(Uses):
         super().__init__(graph, [layer is None for layer in layers])
         self.layers = layers
         self.producer = {t.index: i for i, node in enumerate(graph.nodes) for t in node.outputs}
-        self.rows = [node.outputs[0].rows for node in graph.nodes]
+        self.rows = [
+            node.outputs[0].rows if layer is None else layer.rows
+            for node, layer in zip(graph.nodes, layers, strict=True)
+        ]
         self.most_rows = [
             rows if layer is None else layer.kernel.most_rows or rows
             for layer, rows in zip(layers, self.rows, strict=True)
@@ -90,8 +93,18 @@ class Network(Uses):
         """Whether no call makes all rows of a layer: those that a caller pushes come one by one."""
         return self.most_rows[index] < self.rows[index]
 
+    def sums_bytes(self, index: int) -> int:
+        """Scratch that a layer keeps from its first call to its last."""
+        layer = self.layers[index]
+        return layer.scratch_bytes if layer is not None and layer.access.accumulates else 0
+
+    def steps_until(self, index: int, made: int) -> int:
+        """How far a layer's steps have to count until so many rows of its output are there."""
+        layer = self.layers[index]
+        return made if layer is None else layer.steps_until(made)
+
     def may_stream(self, index: int) -> bool:
-        """Whether a layer makes more than a row, and its first one does not need all of an input."""
+        """Whether a layer's steps count more than a row, and the first one does not need all of an input."""
         layer = self.layers[index]
         if layer is None or layer.rows < 2 or len(layer.node.outputs) != 1:
             return False
@@ -100,7 +113,7 @@ class Network(Uses):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Which rows of a tensor each output row needs: from begin[row], for that and later rows, to end[row] − 1."""
+    """Which rows of a tensor each row of a layer needs: from begin[row], for that and later ones, to end[row] − 1."""
 
     tensor: int
     total: int
@@ -129,7 +142,7 @@ def steps_of(network: Network, groups: Iterable[Group]) -> tuple[Step, ...]:
         if group.is_stream:
             steps += _Puller(network, group).run()
         else:
-            steps.append(Step(group.begin, 0, network.graph.nodes[group.begin].outputs[0].rows))
+            steps.append(Step(group.begin, 0, network.rows[group.begin]))
     return tuple(steps)
 
 
@@ -163,7 +176,7 @@ class _Puller:
         while self.done[layer] < upto:
             end = min(upto, self.done[layer] + most)
             for source, rows in self.sources[layer]:
-                self.pull(source, rows.end[end - 1])
+                self.pull(source, self.network.steps_until(source, rows.end[end - 1]))
             if self.done[layer] < end:  # an eager layer may have run meanwhile
                 self.make(layer, end)
 
@@ -173,7 +186,8 @@ class _Puller:
         for follower in self.followers[layer]:
             ready = self.done[follower]
             while ready < self.rows[follower] and all(
-                rows.end[ready] <= self.done[source] for source, rows in self.sources[follower]
+                self.network.steps_until(source, rows.end[ready]) <= self.done[source]
+                for source, rows in self.sources[follower]
             ):
                 ready += 1
             if ready > self.done[follower]:

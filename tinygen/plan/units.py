@@ -7,6 +7,7 @@ the only reading of `Access`: birth and death of bytes, and the check of every p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,12 +57,12 @@ class Call:
 
 
 class Layer:
-    """A node with its kernel; what rows and columns read is found out once."""
+    """A node with its kernel; what rows and columns read is found out once. `rows` are those that its steps count."""
 
     def __init__(self, node: Node, kernel: Kernel) -> None:
         self.node, self.kernel = node, kernel
         self.access: Access = kernel.access
-        self.rows = node.outputs[0].rows
+        self.rows = kernel.counted_rows(node)
         self.columns = _columns(node.outputs[0], kernel.access)
         self.scratch_bytes = kernel.scratch_bytes(node)
         self._operands = tuple(
@@ -69,7 +70,7 @@ class Layer:
             for position in kernel.operands(node)
             if (tensor := node.inputs[position]) is not None and not tensor.is_constant
         )
-        assert all(tensor.rows == self.rows for tensor in node.outputs), node.describe()
+        assert len({tensor.rows for tensor in node.outputs}) == 1, node.describe()
         pixels = {pixel_bytes(tensor) for tensor in (*self.operands, *node.outputs)}
         self.cells = tuple(
             (tensor, tensor.row_bytes // columns)
@@ -86,21 +87,46 @@ class Layer:
         return tuple(operand.tensor for operand in self._operands)
 
     def rows_read(self, tensor: int, begin: int, end: int) -> tuple[int, int]:
-        """The rows of a tensor that output rows begin..end-1 read: the first, and one more than the last."""
+        """The rows of a tensor that steps of rows begin..end-1 read: the first, and one more than the last."""
+        if self.access.accumulates:
+            return begin, end
         ranges = [o.rows(begin, end) for o in self._operands if o.tensor.index == tensor]
         return min(first for first, _ in ranges), max(last for _, last in ranges)
 
+    def rows_made(self, begin: int, end: int) -> tuple[int, int]:
+        """The output rows that a step of rows begin..end-1 makes: the first, and one more than the last."""
+        if self.access.accumulates:
+            return 0, self.node.outputs[0].rows if end == self.rows else 0
+        return begin, end
+
+    def steps_until(self, made: int) -> int:
+        """How far steps have to count until so many output rows are there."""
+        return (self.rows if made else 0) if self.access.accumulates else made
+
     def call(self, begin: int, end: int) -> Call:
-        """The call on output rows begin..end-1."""
+        """The call on rows begin..end-1."""
+        if self.access.accumulates:
+            return self._accumulate(begin, end)
         units = _units(self.access, self.access.rows(self.node), end - begin, self.columns)
         last = int(units.max())
         late = 0 if self.access.reads_first else 1
         if self.access.unit is Unit.CHANNEL:  # all rows of one channel come before the next channel
             whole = self._touch(np.full_like(units, last), np.zeros_like(units), begin, end, late)
+        elif self.access.unit is Unit.ELEMENT:  # a pixel may be read as long as the last one made with it is
+            whole = self._touch(np.minimum(units + self.access.pixels - 1, last), units, begin, end, late)
         else:
             whole = self._touch(units, units, begin, end, late)
         channel = self._touch(units, units, begin, end, 0) if self.keeps_channels else whole
         return Call(last + 1, channel, whole)
+
+    def _accumulate(self, begin: int, end: int) -> Call:
+        """All rows are read in one unit, before the output is written where they are the last."""
+        (operand,) = self._operands
+        reads = Cells(operand.tensor, begin, np.zeros((end - begin, operand.columns), np.int64))
+        first, last = self.rows_made(begin, end)
+        writes = tuple(Cells(t, first, np.zeros((last - first, 1), np.int64)) for t in self.node.outputs if last)
+        touch = Touch((reads,), writes, 0)
+        return Call(1, touch, touch)
 
     def _touch(self, reading: Ints, writing: Ints, begin: int, end: int, late: int) -> Touch:
         reads = tuple(operand.reads(reading, begin, end) for operand in self._operands)
@@ -114,7 +140,13 @@ class Layer:
 def layers_of(graph: Graph, schedule: Schedule) -> tuple[Layer | None, ...]:
     """Every node with its kernel; None where it is a view."""
     kernels = [schedule.kernels[index] for index in range(len(graph.nodes))]
-    return tuple(None if k is None else Layer(n, k) for n, k in zip(graph.nodes, kernels, strict=True))
+    return tuple(None if k is None else _layer(n, k) for n, k in zip(graph.nodes, kernels, strict=True))
+
+
+@lru_cache(maxsize=256)
+def _layer(node: Node, kernel: Kernel) -> Layer:
+    """The planner asks for the same ones for every plan that it weighs."""
+    return Layer(node, kernel)
 
 
 def pixel_bytes(tensor: Tensor) -> int:

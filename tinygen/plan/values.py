@@ -98,7 +98,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One kernel call: the output rows row_begin..row_end-1 of the node at position `layer`."""
+    """One kernel call: rows row_begin..row_end-1 of the output of the node at position `layer`.
+
+    Where the kernel accumulates they are rows of its operand.
+    """
 
     layer: int
     row_begin: int

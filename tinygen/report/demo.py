@@ -7,7 +7,7 @@ from rich.text import Text
 
 from tinygen.boards import Board
 from tinygen.compile import Compiled
-from tinygen.export import ProjectKind, default_kind, renode
+from tinygen.export import ProjectKind, default_kind
 from tinygen.toolchain import CodeSize
 from tinygen.validate.run import Comparison
 
@@ -64,7 +64,7 @@ def _next_steps(board: Board) -> list[str]:
     ]
     if others:
         rows.insert(2, ("build", " --export KIND", f"the same for {others}"))
-    if renode.supports(board):
+    if board.runs_in_renode:
         rows.append(("validate", " --emulator renode", "the same in Renode; docs/ci.md for your CI"))
     if default is ProjectKind.PLATFORMIO:
         rows.append(("validate", " --port /dev/ttyACM0", "what the flashed board itself says"))

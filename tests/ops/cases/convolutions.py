@@ -196,14 +196,32 @@ def fully_connected_wide(b: ModelBuilder, rng: Rng) -> None:
     fully_connected(b, rng, size=(width, between(rng, 1, 33)))
 
 
-def fully_connected(b: ModelBuilder, rng: Rng, lowest_weight: int = -127, size: tuple[int, int] | None = None) -> None:
+def fully_connected_rows(b: ModelBuilder, rng: Rng) -> None:
+    """One item of several rows, whose products kernels may add row by row; some rows so long that they loop."""
+    row = between(rng, 130, 300) if chance(rng, 0.25) else between(rng, 1, 40)
+    channels = int(rng.choice([d for d in range(1, row + 1) if row % d == 0]))
+    item = (between(rng, 2, 9), row // channels, channels)
+    outputs = between(rng, 1, 17)
+    fully_connected(b, rng, size=(math.prod(item), outputs), item=(1, *item) if chance(rng, 0.7) else item)
+
+
+def fully_connected(
+    b: ModelBuilder,
+    rng: Rng,
+    lowest_weight: int = -127,
+    size: tuple[int, int] | None = None,
+    item: tuple[int, ...] | None = None,
+) -> None:
     """Any input rank, flattened to the filter's width; per tensor or per channel; with and without bias."""
     width, outputs = size or (between(rng, 1, 40), between(rng, 1, 17))
-    keep = chance(rng, 0.3)
-    if keep:
+    keep = item is None and chance(rng, 0.3)
+    shape: tuple[int, ...]
+    result: tuple[int, ...]
+    if item is not None:
+        shape, result = item, (1, outputs)
+    elif keep:
         lead: tuple[int, ...] = tuple(between(rng, 1, 3) for _ in range(between(rng, 1, 3)))
-        shape: tuple[int, ...] = (*lead, width)
-        result: tuple[int, ...] = (*lead, outputs)
+        shape, result = (*lead, width), (*lead, outputs)
     else:
         batch = between(rng, 1, 4)
         inner = int(rng.choice([d for d in range(1, width + 1) if width % d == 0]))
@@ -271,4 +289,5 @@ CASES: tuple[Case, ...] = (
     Case("fully_connected", fully_connected),
     Case("fully_connected_lowest_weights", fully_connected_lowest_weights, count=60),
     Case("fully_connected_wide", fully_connected_wide, count=40),
+    Case("fully_connected_rows", fully_connected_rows, count=40),
 )

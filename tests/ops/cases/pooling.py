@@ -19,6 +19,15 @@ def average_pool_2d_large(b: ModelBuilder, rng: Rng) -> None:
     _pool(b, rng, "AVERAGE_POOL_2D", largest_window=22, smallest_window=17)
 
 
+def average_pool_2d_rows(b: ModelBuilder, rng: Rng) -> None:
+    """One row of output, of several of the input, which kernels may add one by one; all that 16 channels may leave."""
+    rows, width, channels = between(rng, 2, 12), between(rng, 1, 9), between(rng, 1, 39)
+    padding = str(one_of(rng, "SAME", "VALID"))
+    taps = [between(rng, 1, rows + 3 if padding == "SAME" else rows), between(rng, 1, width)]
+    strides = [between(rng, rows if padding == "SAME" else rows - taps[0] + 1, rows + 1), between(rng, 1, width)]
+    _add_pool(b, rng, "AVERAGE_POOL_2D", (1, rows, width, channels), taps, strides, padding)
+
+
 def max_pool_2d(b: ModelBuilder, rng: Rng) -> None:
     """Any window, stride and padding."""
     _pool(b, rng, "MAX_POOL_2D", largest_window=6)
@@ -29,12 +38,19 @@ def _pool(b: ModelBuilder, rng: Rng, operator: str, largest_window: int, smalles
     strides = [between(rng, 1, 5) for _ in range(2)]
     padding = str(one_of(rng, "SAME", "VALID"))
     size = [between(rng, t if padding == "VALID" else 1, t + 8) for t in taps]
-    spans = zip(size, taps, strides, strict=True)
-    across = [(n - t) // s + 1 if padding == "VALID" else -(-n // s) for n, t, s in spans]
     batch = between(rng, 2, 3) if chance(rng, 0.2) else 1
     channels = between(rng, 1, 17 if largest_window < 10 else 3)
+    _add_pool(b, rng, operator, (batch, *size, channels), taps, strides, padding)
+
+
+def _add_pool(
+    b: ModelBuilder, rng: Rng, operator: str, shape: tuple[int, ...], taps: list[int], strides: list[int], padding: str
+) -> None:
+    batch, *size, channels = shape
+    spans = zip(size, taps, strides, strict=True)
+    across = [(n - t) // s + 1 if padding == "VALID" else -(-n // s) for n, t, s in spans]
     quantisation = {"scale": scale(rng), "zero_point": zero_point(rng)}
-    x = b.input((batch, *size, channels), **quantisation)  # type: ignore[arg-type]
+    x = b.input(shape, **quantisation)  # type: ignore[arg-type]
     y = b.tensor((batch, *across, channels), **quantisation)  # type: ignore[arg-type]
     b.node(
         operator,
@@ -65,6 +81,15 @@ def mean_spatial(b: ModelBuilder, rng: Rng) -> None:
     _mean(b, rng, shape, [1, 2])
 
 
+def mean_rows(b: ModelBuilder, rng: Rng) -> None:
+    """Averages that kernels may make row by row: over the height of one item, over its width or not."""
+    shape: tuple[int, ...] = (between(rng, 2, 12), between(rng, 1, 12), between(rng, 1, 39))
+    axes = [0, 1] if chance(rng, 0.7) else [0]
+    if chance(rng, 0.5):
+        shape, axes = (1, *shape), [axis + 1 for axis in axes]
+    _mean(b, rng, shape, axes)
+
+
 def _mean(b: ModelBuilder, rng: Rng, shape: tuple[int, ...], axes: list[int]) -> None:
     keep = chance(rng, 0.5)
     result = [1 if axis in axes else size for axis, size in enumerate(shape) if keep or axis not in axes]
@@ -83,7 +108,9 @@ def _mean(b: ModelBuilder, rng: Rng, shape: tuple[int, ...], axes: list[int]) ->
 CASES: tuple[Case, ...] = (
     Case("average_pool_2d", average_pool_2d),
     Case("average_pool_2d_large", average_pool_2d_large, count=40),
+    Case("average_pool_2d_rows", average_pool_2d_rows, count=40),
     Case("max_pool_2d", max_pool_2d),
     Case("mean", mean),
     Case("mean_spatial", mean_spatial),
+    Case("mean_rows", mean_rows, count=40),
 )
