@@ -112,7 +112,7 @@ def build(options: argparse.Namespace) -> int:
     }
     folder = options.output or f"{bundle.name}_{file_name(board.name)}"
     edited = write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
-    _tell_of_edits(folder, edited)
+    _tell_of_edits(folder, edited, kind)
     if options.json:
         _print_json(manifest)
     else:
@@ -126,11 +126,16 @@ def build(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_of_edits(folder: str, edited: Edited) -> None:
+def _tell_of_edits(folder: str, edited: Edited, kind: ProjectKind) -> None:
     """Warnings on standard error: which files of the user's making the build left, and which it wrote anew."""
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     if edited.kept:
         text = "kept as you changed them; delete one and build again to have tinygen's own"
+        if edited.export:
+            text = (
+                f"kept as you changed them, but they belong to the earlier build for {edited.export}, not to "
+                f"{kind.value}; delete them and build again to have what {kind.value} needs"
+            )
         console.print(f"warning: {folder}: {text}: {', '.join(edited.kept)}", style="yellow", soft_wrap=True)
     if edited.replaced:
         text = "your changes are gone, for these files are made from the model and the board"

@@ -92,6 +92,26 @@ def test_a_rebuild_says_which_of_the_users_changes_it_kept(tmp_path: Path, capsy
     assert json.loads(shown.out) == json.loads((out / "manifest.json").read_text())
 
 
+def test_files_kept_of_another_build_system_are_said_to_be_its(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["build", GESTURE, "--board", "nano33", "-o", str(out), "--export"]
+    assert main([*arguments, "platformio"]) == 0
+    for name in ("README.md", "platformio.ini"):
+        (out / name).write_text(f"; mine\n{(out / name).read_text()}")
+    assert main([*arguments, "zephyr", "--json"]) == 0
+    assert capsys.readouterr().err == (
+        f"warning: {out}: kept as you changed them, but they belong to the earlier build for platformio, not to "
+        "zephyr; delete them and build again to have what zephyr needs: README.md, platformio.ini\n"
+    )
+    (out / "README.md").unlink()
+    (out / "platformio.ini").unlink()
+    assert main([*arguments, "zephyr", "--json"]) == 0
+    assert capsys.readouterr().err == ""
+    assert "west build" in (out / "README.md").read_text()
+
+
 def test_another_export_replaces_the_earlier_one(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for export in ("platformio", "arduino", "zephyr", "cmake"):

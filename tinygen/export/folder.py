@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tinygen.errors import UsageError
@@ -33,6 +34,8 @@ class Edited:
 
     kept: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    export: str = ""
+    """The earlier build's build system, by its manifest, where files that stayed are for another than this one's."""
 
 
 def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
@@ -43,11 +46,13 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
     way, or when it cannot be written; then, and when the user interrupts it, nothing in it has changed. Where the
     process is killed, the next build knows the files of both.
     """
-    earlier, checksums = _earlier_build(folder)
+    earlier, checksums, export = _earlier_build(folder)
     for name in files:
         _check_place(folder, name, files[name], earlier)
     try:
         edited = _edited(folder, files, checksums)
+        if edited.kept and export != _export(json.loads(files.get(MANIFEST, "{}"))):
+            edited = replace(edited, export=export)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     kept = set(edited.kept)
@@ -67,7 +72,7 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
             fresh.rename(folder)
             return edited
         stale = earlier - set(files) - kept
-        _prepare_manifest(folder, staging, files, earlier, checksums)
+        _prepare_manifest(folder, staging, files, earlier, checksums, export)
         _exchange(folder, staging, files, stale)
     except OSError as error:
         raise _cannot_write(folder, error) from error
@@ -117,6 +122,7 @@ def _prepare_manifest(
     files: Mapping[str, Content],
     earlier: set[str],
     checksums: Mapping[str, frozenset[str]],
+    export: str,
 ) -> None:
     """Write the manifest that holds while files are exchanged, and save the one that is there.
 
@@ -129,6 +135,7 @@ def _prepare_manifest(
             written.setdefault(name, set()).add(checksum)
     manifest = {
         "tinygen": VERSION,
+        "export": export,
         "files": sorted(earlier | set(new)),
         SHA256: {name: sorted(known) for name, known in sorted(written.items())},
     }
@@ -207,8 +214,15 @@ def _check_place(folder: Path, name: str, content: Content, earlier: set[str]) -
     )
 
 
-def _earlier_build(folder: Path) -> tuple[set[str], dict[str, frozenset[str]]]:
-    """The files that the folder's manifest lists, and the checksums that each may have; empty for a new folder.
+def _export(manifest: Mapping[str, object]) -> str:
+    """The build system that a manifest says its project is for; empty where it is no word that a warning can print."""
+    found = manifest.get("export", "")
+    return found if isinstance(found, str) and re.fullmatch("[a-z-]{1,20}", found) else ""
+
+
+def _earlier_build(folder: Path) -> tuple[set[str], dict[str, frozenset[str]], str]:
+    """The files that the folder's manifest lists, the checksums that each may have, and the build system that they are
+    for; empty for a new folder.
 
     After a build that was killed a file may have that build's checksum or the one before.
     """
@@ -216,12 +230,13 @@ def _earlier_build(folder: Path) -> tuple[set[str], dict[str, frozenset[str]]]:
         if place.exists() and not place.is_dir():
             raise UsageError(f"{place}: this is a file. Choose a folder with -o.")
     if not folder.exists():
-        return set(), {}
+        return set(), {}, ""
     if not any(folder.iterdir()):
-        return set(), {}
+        return set(), {}, ""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         manifest["tinygen"]
+        export = _export(manifest)
         names = {str(name) for name in manifest["files"]}
         checksums = {
             str(name): frozenset(map(str, known if isinstance(known, list) else [known]))
@@ -232,7 +247,7 @@ def _earlier_build(folder: Path) -> tuple[set[str], dict[str, frozenset[str]]]:
             f"{folder}: this folder holds files that tinygen did not write. Choose another one with -o, or empty it."
         ) from error
     inside = {name for name in names if _is_inside(folder, name)}
-    return inside, {name: known for name, known in checksums.items() if name in inside}
+    return inside, {name: known for name, known in checksums.items() if name in inside}, export
 
 
 def _is_inside(folder: Path, name: str) -> bool:
