@@ -17,8 +17,11 @@ from tinygen.ops.window import filter_geometry
 WIDEST = 32
 """Channels of a slice."""
 
-ROWS_BYTES = 384
-"""Of the rows of a slice that a window spans, unless those of the least channels are more."""
+WIDE, THIN = 384, 0
+"""Bytes that the rows of a slice which a window spans may take, unless they are of the least channels."""
+
+PER_TAP, PER_TAP_ROW, PER_OUTPUT = 7, 9, 120
+"""Instructions, counted on a Cortex-M4, GCC 12.2 at -O2."""
 
 CODE_BYTES = 700
 
@@ -78,54 +81,71 @@ def params(node: Node, reference: Reference) -> ExpandDepthwiseTapsParams:
     )
 
 
-def slice_channels(node: Node) -> int:
-    """As many channels as ROWS_BYTES have room for."""
-    rows_bytes = expand_parts.window_rows(node) * expand_slices.columns_read(node)
-    groups = min(ROWS_BYTES // rows_bytes, WIDEST) // expand_slices.GROUP
+def slice_channels(node: Node, room: int) -> int:
+    """As many channels as there is room for."""
+    groups = min(room // _channel_bytes(node), WIDEST) // expand_slices.GROUP
     return expand_slices.no_wider(node, max(1, groups) * expand_slices.GROUP)
 
 
-def switches(node: Node, reference: Reference) -> Mapping[str, str]:
-    """How a slice is expanded, and its size."""
+def _channel_bytes(node: Node) -> int:
+    return expand_parts.window_rows(node) * expand_slices.columns_read(node)
+
+
+def switches(node: Node, room: int) -> Mapping[str, str]:
+    """How a slice is expanded, its size, and whether taps lie side by side."""
     return {
         **expand_slices.switches(node),
         "width": str(expand_slices.columns_read(node)),
-        "slice_channels": str(slice_channels(node)),
+        "slice_channels": str(slice_channels(node, room)),
+        "line": "down" if depthwise_of(node).input(1).shape[2] == 1 else "across",
     }
 
 
-def scratch_bytes(node: Node) -> int:
+def scratch_bytes(node: Node, room: int) -> int:
     """What some pixels read, and the rows of a slice that a window spans."""
-    rows_bytes = expand_parts.window_rows(node) * expand_slices.columns_read(node)
-    return expand_slices.pixels_bytes(node) + rows_bytes * slice_channels(node)
+    return expand_slices.pixels_bytes(node) + _channel_bytes(node) * slice_channels(node, room)
 
 
-def call_instructions(node: Node, rows: int) -> int:
+def call_instructions(node: Node, room: int, rows: int) -> int:
     """Of a call on so many rows."""
-    made = expand_parts.needed_rows(node, rows) * expand_slices.row_instructions(node, slice_channels(node))
-    return round(made) + expand_parts.tap_instructions(node, rows)
+    made = expand_parts.needed_rows(node, rows) * expand_slices.row_instructions(node, slice_channels(node, room))
+    return round(made) + rows * _tap_instructions(node)
 
 
-def cost(node: Node, reference: Reference) -> Cost:
+def _tap_instructions(node: Node) -> int:
+    _, taps_h, taps_w, _ = depthwise_of(node).input(1).shape
+    of_row = PER_TAP_ROW + (PER_TAP * taps_w if taps_w > 1 else 0)
+    return node.output.shape[2] * node.output.shape[3] * (PER_OUTPUT + taps_h * of_row)
+
+
+def cost(node: Node, room: int) -> Cost:
     """Of one call on all rows; the depthwise filter is as it is in the file."""
     batch, rows, _, channels = node.output.shape
     expand = conv2d_costs.cost(expand_of(node), Reference.LITERT)
     filter_bytes = depthwise_of(node).input(1).size_bytes + CONSTANTS_A_CHANNEL * channels
     return Cost(
-        batch * call_instructions(node, rows), expand.constant_bytes + filter_bytes, expand.code_bytes + CODE_BYTES
+        batch * call_instructions(node, room, rows),
+        expand.constant_bytes + filter_bytes,
+        expand.code_bytes + CODE_BYTES,
     )
 
 
-def kernel(access: Access) -> Kernel:
-    """Its row."""
+def kernels(access: Access) -> tuple[Kernel, ...]:
+    """The rows of the kernels, that with wider slices first."""
+    return _kernel("expand_depthwise_s8__dsp_taps", WIDE, access), _kernel(
+        "expand_depthwise_s8__dsp_tapsthin", THIN, access
+    )
+
+
+def _kernel(name: str, room: int, access: Access) -> Kernel:
     return Kernel(
-        "expand_depthwise_s8__dsp_taps",
+        name,
         access=access,
         params=params,
-        scratch_bytes=scratch_bytes,
-        switches=switches,
+        scratch_bytes=lambda node: scratch_bytes(node, room),
+        switches=lambda node, reference: switches(node, room),
         features=dsp.DSP,
         constraints=(of_part("expand", conv2d_dsp.requantises),),
-        cost=cost,
-        call_cost=call_instructions,
+        cost=lambda node, reference: cost(node, room),
+        call_cost=lambda node, rows: call_instructions(node, room, rows),
     )

@@ -10,9 +10,6 @@ from tinygen.ops.window import batch_rows, filter_windows
 if TYPE_CHECKING:
     from tinygen.ops.expand_depthwise import ExpandDepthwise
 
-PER_TAP, PER_TAP_ROW, PER_OUTPUT = 7, 30, 45
-"""Instructions of plain C for the depthwise part."""
-
 
 def expand_of(node: Node) -> Node:
     """The pointwise convolution, with the tensor that does not exist as its output."""
@@ -40,13 +37,6 @@ def needed_rows(node: Node, rows: int) -> int:
     down, _ = filter_windows(depthwise_of(node))
     extent = window_rows(node)
     return min((rows - 1) * min(down.stride, extent) + extent, node.input(0).shape[1])
-
-
-def tap_instructions(node: Node, rows: int) -> int:
-    """What plain C takes for the depthwise part of so many output rows."""
-    down, across = filter_windows(depthwise_of(node))
-    each = PER_TAP * down.taps * across.taps + PER_TAP_ROW * down.taps + PER_OUTPUT
-    return rows * across.output * node.output.shape[3] * each
 
 
 def window_rows(node: Node) -> int:

@@ -62,5 +62,5 @@ def row_instructions(node: Node, channels: int) -> float:
     pixel = conv2d_costs.cost(expand, Reference.LITERT).instructions / math.prod(expand.output.shape[:3])
     alone = 1 if together == PIXELS else ALONE
     again = -(-node.output.shape[3] // channels) - 1
-    extend = 12 * patch.words + 9 * patch.rest + 50
+    extend = (12 if together == PIXELS else 6) * patch.words + 9 * patch.rest + 50
     return -(-columns_read(node) // together) * (together * pixel * alone + again * extend)
