@@ -42,7 +42,8 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         type=_layer_kernel,
         action="append",
         metavar="LAYER=NAME",
-        help="the kernel of a layer, by its index as profile shows it; may be given for several layers",
+        help="the kernel of a layer, by its index as profile shows it where ram joins none; may be given for several "
+        "layers",
     )
     compiling.add_argument(
         "--reference",

@@ -33,8 +33,8 @@ class Options:
     """What shapes the generated C besides model and board.
 
     `name` is the C prefix, by default the file's stem. `kernels` names the kernel of a layer, by its index as profile
-    shows it, where the choice shall not be left to `optimize`. `arena_memory` and `weights_memory` name memories
-    of the board.
+    shows it, where the choice shall not be left to `optimize`; `ram` joins no layers then, so that they keep their
+    numbers. `arena_memory` and `weights_memory` name memories of the board.
     """
 
     reference: Reference = Reference.LITERT
@@ -74,7 +74,7 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
     graph = run_passes(model.graph, options.reference, leave_out=_left_out(board, options))
     rows = applicable(graph, board.target.features, options.reference, options.kernels)
     schedule, planned = arrange(graph, rows, options.optimize, flash_budget(model.graph))
-    if options.optimize is Optimize.RAM and not options.kernels:  # whose layers are those of the graph without it
+    if options.optimize is Optimize.RAM and not options.kernels:
         graph, schedule, planned = recompute(
             graph, schedule, planned, rows, lambda other: applicable(other, board.target.features, options.reference)
         )

@@ -73,7 +73,7 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     `budget` is what `balanced` may spend on constants and kernels, in bytes of flash; see `flash_budget`.
     """
     whole = _Look(_whole(graph), choose(rows, optimize, budget))
-    if max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES:
+    if is_huge(graph):
         return schedule_of(whole.choice), place_coarsely(graph, schedule_of(whole.choice))
     if optimize not in ADDED:
         return _checked(graph, whole)
@@ -92,10 +92,15 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
     return _checked(graph, best, plans[best])
 
 
+def is_huge(graph: Graph) -> bool:
+    """Whether a plan is not looked for, but only places that do not overlap."""
+    return max((tensor.size_bytes for tensor in graph.tensors() if not tensor.is_constant), default=0) > HUGE_BYTES
+
+
 def arrange_within(graph: Graph, rows: Rows, most: int) -> tuple[Schedule, Plan] | None:
     """The smallest arena for no more than `most` instructions by the estimate; None where no plan is known to keep it.
 
-    The graph must be one that `arrange` looks at byte by byte.
+    The graph must not be huge.
     """
     plans = {look: _placed(graph, look) for look in _looks(cuts_of(graph, rows), Optimize.RAM, 0, most)}
     if not plans:

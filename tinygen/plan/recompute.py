@@ -16,7 +16,7 @@ from tinygen.ir import Graph
 from tinygen.kernels import Schedule
 from tinygen.kernels.rows import Rows
 from tinygen.passes.fuse_expansion import expansions, fuse_expansions
-from tinygen.plan.arrange import arrange_within, most_instructions
+from tinygen.plan.arrange import arrange_within, is_huge, most_instructions
 from tinygen.plan.values import Plan
 
 MOST_PLANS = 8
@@ -32,7 +32,7 @@ def recompute(
     """
     most = most_instructions(rows)
     best, joined = (graph, schedule, planned), frozenset[int]()
-    waiting, plans = _trials(best[0], best[2]), 0
+    waiting, plans = ([] if is_huge(graph) else _trials(best[0], best[2])), 0
     while waiting and plans < MOST_PLANS:
         tensors = joined | waiting.pop(0)
         other = fuse_expansions(graph, tensors)
