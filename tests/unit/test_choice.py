@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from tests.golden.models import MODELS
 from tests.support.graphs import chain
 from tests.support.models import ModelBuilder
 from tests.support.paths import EXAMPLES
@@ -19,7 +20,7 @@ from tinygen.cli import main
 from tinygen.ir import Cost, Graph, Kernel, Node
 from tinygen.kernels import price
 from tinygen.kernels.choose import choose, flash_budget
-from tinygen.kernels.rows import Row, Rows, applicable, kernels_for
+from tinygen.kernels.rows import Row, Rows, applicable, kernels_for, row_of
 from tinygen.ops.add import Add
 from tinygen.ops.conv2d import Conv2D
 from tinygen.passes import run_passes
@@ -311,3 +312,15 @@ def test_portable_costs_count_taps_rows_and_constants_of_a_layer() -> None:
     assert cost.constant_bytes == node.input(1).size_bytes + 9 * node.output.shape[-1]
     assert cost.instructions == pytest.approx(75_607, rel=0.4)  # measured on nano33, GCC 12.2
     assert all(cost.instructions > 0 for cost, _ in costs.values())
+
+
+@pytest.mark.parametrize("board", ["nano33", "microbit"])
+@pytest.mark.parametrize("name", MODELS)
+def test_costs_count_every_byte_of_constants_tables_of_exponentials_too(name: str, board: str) -> None:
+    program = compile_model(read_model(MODELS[name]()), load_board(board)).program
+    nodes = program.graph.nodes
+    rows = [
+        row_of(k, nodes[i.index], Reference.LITERT) for i in program.layers if i.instance and (k := i.instance.kernel)
+    ]
+    assert rows
+    assert sum(row.cost.constant_bytes for row in rows) == program.weights_bytes

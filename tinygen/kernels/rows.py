@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+import numpy as np
 
 from tinygen.errors import UsageError
 from tinygen.ir import Cost, Direction, Graph, Kernel, Node, Reference, Unit
@@ -134,7 +136,7 @@ def row_of(kernel: Kernel, node: Node, reference: Reference) -> Row:
     return Row(
         kernel=kernel,
         function=function_name(kernel.name, kernel.switches(node, reference)),
-        cost=kernel.cost(node, reference) if kernel.cost else _unstated(node),
+        cost=kernel.cost(node, reference) if kernel.cost else _unstated(kernel, node, reference),
         added_bytes=kernel.scratch_bytes(node)
         + (0 if _in_place(kernel, node) else sum(tensor.size_bytes for tensor in node.outputs)),
     )
@@ -150,7 +152,12 @@ def _in_place(kernel: Kernel, node: Node) -> bool:
     )
 
 
-def _unstated(node: Node) -> Cost:
-    constants = sum(t.size_bytes for t in node.inputs if t is not None and t.is_constant)
-    elements = sum(t.elements for t in node.outputs)
-    return Cost(UNSTATED_PER_MAC * node.op.macs(node) + UNSTATED_PER_ELEMENT * elements, constants, UNSTATED_CODE_BYTES)
+def _unstated(kernel: Kernel, node: Node, reference: Reference) -> Cost:
+    """What stands for a cost that is not stated; its flash is arrays in the parameters, and constants in views."""
+    operands = {node.input(position).index: node.input(position) for position in kernel.operands(node)}
+    views = sum(tensor.size_bytes for tensor in operands.values() if tensor.is_constant)
+    params = kernel.params(node, reference)
+    values = (getattr(params, field.name) for field in fields(params))
+    arrays = sum(value.nbytes for value in values if isinstance(value, np.ndarray))
+    instructions = UNSTATED_PER_MAC * node.op.macs(node) + UNSTATED_PER_ELEMENT * sum(t.elements for t in node.outputs)
+    return Cost(instructions, views + arrays, UNSTATED_CODE_BYTES)
