@@ -100,9 +100,7 @@ def test_what_was_made_for_dsp_is_equal_on_cores_without(
     assert_equal_on(built_by(board, families), "unicorn", reference)
 
 
-@pytest.mark.parametrize(
-    ("level", "families"), [("-O0", COMPILERS[0]), ("-Og", COMPILERS[0]), ("-Os", COMPILERS[0]), ("-Os", COMPILERS[1])]
-)
+@pytest.mark.parametrize(("level", "families"), [("-Og", COMPILERS[0]), ("-Os", COMPILERS[1])], ids=("gcc", "zig"))
 def test_kernels_for_dsp_are_equal_in_a_users_own_build(
     level: str, families: tuple[Family, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
