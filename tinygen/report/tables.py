@@ -220,8 +220,9 @@ def fit_summary(compiled: Compiled, choice: Sequence[tuple[str, str]] = ()) -> R
 
 
 def graph_table(graph: Graph) -> RenderableType:
-    """The layers of a model with shapes, quantisation and MACs."""
-    table = plain_table("layer", "operator", "inputs", "output", "scale, zero point", "MACs", right=("layer", "MACs"))
+    """The operators of a model file with shapes, quantisation and MACs."""
+    numbers = ("operator", "MACs")
+    table = plain_table("operator", "name", "inputs", "output", "scale, zero point", "MACs", right=numbers)
     for index, node in enumerate(graph.nodes):
         inputs = ", ".join(_brief(t) for t in node.inputs if t is not None)
         outputs = ", ".join(_brief(t) for t in node.outputs)
