@@ -69,7 +69,7 @@ def _channel_rows(graph: Graph) -> list[tuple[str, str]]:
     unused = sum(len(r.unused) for r in graph.reductions.values())
     text = f"{constant + unused:,} of {sum(channels.values()):,} are not computed: {constant:,} are constant"
     text += f", nothing depends on {unused:,}" if unused else ""
-    return [("channels", text)]
+    return [("channels", f"{text}; `tinygen inspect --board` lists them")]
 
 
 def producers(graph: Graph) -> Mapping[int, int]:
