@@ -105,7 +105,8 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
     command.add_argument(
         "--renode-platform",
         choices=[p.value for p in renode.RenodePlatform],
-        help="the platform file for Renode: tinygen's own (default), or the one that comes with Renode",
+        help="the platform file for Renode: tinygen's own (default), or stock: the one that comes with Renode, which "
+        f"fetches a file from the network each time; for {', '.join(renode.STOCK)}",
     )
     command.add_argument(
         "--shared-arena", action="store_true", help="one arena for several models, which then take turns"
@@ -138,7 +139,8 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help=f"how long to wait at the --port (default: {DEFAULT_PORT_SECONDS:g})",
+        help=f"how long to wait at the --port (default: {DEFAULT_PORT_SECONDS:g}), or for --emulator renode (default: "
+        f"{renode.REAL_SECONDS})",
     )
     command.set_defaults(command=run["validate"])
 

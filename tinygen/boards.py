@@ -82,6 +82,12 @@ class Board:
         return self.flash.size_bytes
 
     @property
+    def runs_in_renode(self) -> bool:
+        """Whether Renode has a core and a console for the board."""
+        has_models = self.emulation.renode_cpu and self.emulation.renode_uart
+        return bool(has_models) and self.console.uart is not UartFamily.SEMIHOSTING
+
+    @property
     def ram_bytes(self) -> int:
         """Bytes of the RAM that the arena can use: one contiguous memory."""
         return self.ram.size_bytes

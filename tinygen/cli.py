@@ -113,7 +113,7 @@ def build(options: argparse.Namespace) -> int:
     }
     folder = options.output or f"{bundle.name}_{file_name(board.name)}"
     edited = write_folder(Path(folder), {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"})
-    _tell_of_edits(folder, edited)
+    _tell_of_edits(folder, edited, kind)
     if options.json:
         _print_json(manifest)
     else:
@@ -127,11 +127,16 @@ def build(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_of_edits(folder: str, edited: Edited) -> None:
+def _tell_of_edits(folder: str, edited: Edited, kind: ProjectKind) -> None:
     """Warnings on standard error: which files of the user's making the build left, and which it wrote anew."""
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     if edited.kept:
         text = "kept as you changed them; delete one and build again to have tinygen's own"
+        if edited.export:
+            text = (
+                f"kept as you changed them, but they belong to the earlier build for {edited.export}, not to "
+                f"{kind.value}; delete them and build again to have what {kind.value} needs"
+            )
         console.print(f"warning: {folder}: {text}: {', '.join(edited.kept)}", style="yellow", soft_wrap=True)
     if edited.replaced:
         text = "your changes are gone, for these files are made from the model and the board"
@@ -140,7 +145,7 @@ def _tell_of_edits(folder: str, edited: Edited) -> None:
 
 def _renode_files(bundle: Bundle, platform: str | None) -> dict[str, str]:
     """Platform, script and Robot test of every model, where Renode has the board."""
-    if platform is None and not renode.supports(bundle.board):
+    if platform is None and not bundle.board.runs_in_renode:
         return {}
     chosen = renode.RenodePlatform(platform or renode.RenodePlatform.OWN.value)
     files: dict[str, str] = {}
@@ -171,8 +176,10 @@ def validate_command(options: argparse.Namespace) -> int:
         raise UsageError("validate: --replay compares values, which Renode does not show; choose another --emulator.")
     if options.name:
         raise UsageError("validate: --name says whose lines to read at --port; without a port it means nothing.")
-    if options.timeout is not None:
-        raise UsageError("validate: --timeout says how long to wait at --port; without a port it means nothing.")
+    if options.timeout is not None and options.emulator != RENODE:
+        raise UsageError(
+            "validate: --timeout says how long to wait at --port or for --emulator renode, and means nothing else."
+        )
     with progress(Console(stderr=True)) as show:
         if options.replay:
             saved = load_run(Path(options.replay))
@@ -192,8 +199,9 @@ def validate_command(options: argparse.Namespace) -> int:
             inputs, seed = _inputs(options)
             if options.emulator == RENODE:
                 files = {renode.platform_name(compiled.board): renode.platform_text(compiled.board)}
+                seconds = options.timeout or renode.REAL_SECONDS
                 comparison = validate_in_renode(
-                    compiled, options.renode, files, inputs=inputs, seed=seed, progress=show
+                    compiled, options.renode, files, inputs=inputs, seed=seed, timeout_s=seconds, progress=show
                 )
             else:
                 comparison = validate(compiled, emulator=options.emulator, inputs=inputs, seed=seed, progress=show)

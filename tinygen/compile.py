@@ -18,9 +18,8 @@ from tinygen.passes import Pass, convolve_single_channels, drop_constant_channel
 from tinygen.passes.push_rows import push_rows
 from tinygen.passes.single_channel import convolution_is_faster
 from tinygen.placement import NOWHERE, Placement, place
-from tinygen.plan import arrange, arrange_in_best_order
+from tinygen.plan import arrange, arrange_in_best_order, recompute
 from tinygen.program import Program
-from tinygen.recompute import recompute
 from tinygen.tflite import ModelFile
 
 

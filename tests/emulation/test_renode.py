@@ -13,7 +13,7 @@ from tests.emulation import toy
 from tinygen.boards import load_board
 from tinygen.cli import main
 from tinygen.emulate import renode
-from tinygen.emulate.calls import return_addresses
+from tinygen.emulate.calls import return_addresses, return_instructions
 from tinygen.emulate.symbols import Image, read_image
 from tinygen.errors import EmulatorError, ToolError
 from tinygen.export.renode import platform_text
@@ -85,6 +85,15 @@ def test_an_access_outside_every_memory_is_an_error(firmware: Firmware, tmp_path
 def test_real_time_is_bounded(firmware: Firmware, tmp_path: Path) -> None:
     with pytest.raises(EmulatorError, match=r"no result within 0\.5 s"):
         run(firmware, fake(tmp_path, LINGER), timeout_s=0.5)
+
+
+@pytest.mark.parametrize(("timeout_s", "virtual_s"), [(20.0, 120), (600.0, 120), (1800.0, 360)])
+def test_who_grants_more_real_time_gets_more_virtual_time(
+    timeout_s: float, virtual_s: int, firmware: Firmware, tmp_path: Path
+) -> None:
+    told = 'print(pathlib.Path("run.resc").read_text())'
+    with pytest.raises(EmulatorError, match=rf'nor in {virtual_s} virtual seconds(.*\n)*.*RunFor "{virtual_s}"'):
+        run(firmware, fake(tmp_path, told), timeout_s)
 
 
 def test_a_half_written_line_and_another_models_line_are_no_result(firmware: Firmware, tmp_path: Path) -> None:
@@ -201,6 +210,25 @@ def test_hooks_count_at_the_run_functions_entry_and_behind_each_call_of_it(firmw
     assert hooks[0].startswith(f"sysbus.cpu AddHook 0x{image.symbol('toy_run'):X} ") and hooks[0].endswith(text)
     assert [line.split()[2] for line in hooks[1:]] == [f"0x{end:X}" for end in ends]
     assert all(renode.END in line and line.endswith(text) for line in hooks[1:])
+
+
+@pytest.mark.parametrize(
+    ("code", "at"),
+    [
+        ("364100 900000", [3]),  # entry a1, 32; retw
+        ("364100 0c02 1df0", [5]),  # entry; movi.n a2, 0; retw.n
+        ("364100 900000 f22190 0000a0 1df0", [3, 12]),  # two, and the bytes of one across two instructions
+        ("364100 ee900000 900000", [7]),  # behind an instruction of four bytes, which holds the bytes of one
+        ("364100 800000", []),  # ret, of the other ABI
+    ],
+)
+def test_returns_of_windowed_code_are_read_instruction_by_instruction(code: str, at: list[int]) -> None:
+    content = b"\x90\x00\x00" + bytes.fromhex(code) + b"\x90\x00\x00"  # of the functions beside
+    begin, end = 0x1003, 0x1003 + len(bytes.fromhex(code))
+    image = Image(
+        0, ((0x1000, content),), {"run": begin}, (0x1000, begin, end), ("a", "run", "b"), (begin, end, end + 3)
+    )
+    assert return_instructions(image, "run") == tuple(begin + offset for offset in at)
 
 
 def code_at(begin: int, code: bytes, target: int) -> Image:

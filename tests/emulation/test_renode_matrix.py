@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,21 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.renode.matrix import MODELS, Case, build_cases, suite_text
+from tests.renode.matrix import MODELS, Case, build_cases, exported_suite, suite_text
 from tests.renode.outcomes import Outcome, Seen, judge, read_reports, run_renode_test
 from tests.support import fake_renode
 from tests.support.paths import ROOT
 from tinygen import load_board
 from tinygen.errors import ToolError
+from tinygen.export.renode import STOCK
 from tinygen.toolchain import find_toolchain
 
 pytest.importorskip("robot", reason='pip install "tinygen[dev]"')
 
 
-def run(*arguments: str) -> tuple[int, str, str]:
+def run(*arguments: str, cwd: Path | None = None) -> tuple[int, str, str]:
     """Exit code, output and errors of the script."""
     command = [sys.executable, str(ROOT / "tests" / "renode" / "run"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -54,12 +58,16 @@ def test_every_case_of_a_board_has_a_line_and_passes(board: str, tmp_path: Path)
         find_toolchain(load_board(board).target)
     except ToolError as missing:
         pytest.skip(str(missing))
-    code, out, err = run("--renode", str(fake_renode.install(tmp_path)), board)
+    working = tmp_path / "with space"
+    working.mkdir()
+    code, out, err = run("--renode", str(fake_renode.install(tmp_path)), "--stock", board, cwd=working)
+    assert not list(working.iterdir())
     lines = [line.split(maxsplit=2) for line in out.splitlines() if line.startswith(("ok ", "FAIL "))]
     assert code == 0, out + err
     kinds = [name.rpartition("/")[2] for _, name, _ in lines]
     assert kinds.count("right") == kinds.count("flipped") == len(MODELS)
     assert kinds.count("exported") == kinds.count("script") == 1
+    assert kinds.count("stock") == (board in STOCK)
     for mark, name, text in lines:
         assert mark == "ok"
         if name.endswith(("right", "script")):
@@ -115,12 +123,44 @@ def test_failures_say_what_was_seen_and_what_was_wanted(cases: tuple[Path, tuple
     assert 'Expected pattern "tinygen run ends at" did not appear in the log' in kinds["no-hooks"].text
 
 
+def test_the_command_that_the_exported_file_tells_runs_it_in_a_path_with_spaces(
+    cases: tuple[Path, tuple[Case, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, (right, _) = cases
+    path, _ = exported_suite(right, tmp_path / "my projects")
+    (command,) = re.findall(r"^renode-test .*", path.read_text(encoding="utf-8"), re.MULTILINE)
+    words = shlex.split(command.replace("path/to", str(path.parent)))
+    monkeypatch.setenv("PATH", f"{fake_renode.install(tmp_path).parent}{os.pathsep}{os.environ['PATH']}")
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(words, cwd=path.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "unrecognized arguments" in done.stderr, "a packaged Renode in such a folder"
+
+
 def test_a_weight_that_is_right_is_no_difference(cases: tuple[Path, tuple[Case, ...]]) -> None:
     folder, (right, flipped) = cases
     found = outcomes_of(folder, [replace(flipped, firmware=right.firmware)], 2)
     assert found[flipped.name].mark == "FAIL" and "TINYGEN PASS" in found[flipped.name].text
 
 
-def test_a_case_without_report_did_not_run(cases: tuple[Path, tuple[Case, ...]]) -> None:
+def test_a_case_that_was_not_seen_is_no_pass(cases: tuple[Path, tuple[Case, ...]]) -> None:
     _, (right, _) = cases
     assert judge(right, Seen()).mark == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "message"),
+    [
+        ("", "FAIL", "the test did not run; "),
+        ("echo \"+++++ Starting test 'suite.a/b/right'\"", "FAIL", "the test did not end; "),
+        ("echo \"+++++ Finished test 'suite.a/b/right' in 1.00 seconds with status failed\"", "FAIL", "no report"),
+        ("echo \"+++++ Finished test 'suite.a/b/right' in 1.00 seconds with status OK\"", "PASS", "no report"),
+    ],
+)
+def test_a_test_without_report_is_judged_by_what_was_seen(ends: str, status: str, message: str, tmp_path: Path) -> None:
+    program = tmp_path / "renode-test"
+    program.write_text(f"#!/bin/sh\n{ends}\n")
+    program.chmod(0o755)
+    observed = run_renode_test(program, [], tmp_path / "results", lambda name, test: None)
+    seen = observed.of("a/b/right", read_reports(tmp_path / "results"))
+    assert seen.status == status and message in seen.message

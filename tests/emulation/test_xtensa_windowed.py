@@ -12,6 +12,8 @@ from tests.support.paths import EXAMPLES, shared_model
 from tinygen.boards import Board, load_board
 from tinygen.compile import Compiled, Options, compile_model
 from tinygen.emulate import Run, find_emulator, run_selftest
+from tinygen.emulate.renode import hook_commands
+from tinygen.emulate.symbols import read_image
 from tinygen.errors import DoesNotFitError, EmulatorError, ToolError
 from tinygen.targets import WINDOWED
 from tinygen.tflite import read
@@ -342,6 +344,18 @@ def test_the_sim_runs_the_very_objects_of_the_chip(chip: Board, compiled: Compil
     assert sim.keys() - own.keys() == {"tinygen_console_simcall.o", "tinygen_sim_xtensa_windowed.o"}
     assert all(own[name] == sim[name] for name in own.keys() & sim.keys())
     assert not [name for name, data in own.items() if str(tmp_path).encode() in data]
+
+
+@pytest.mark.parametrize("chip", ["esp32"], indirect=True)
+def test_renode_counts_from_the_run_functions_entry_to_its_returns(
+    chip: Board, compiled: Compiled, tmp_path: Path
+) -> None:
+    firmware = selftest(compiled, chip, tmp_path, Platform.SELF_TEST)
+    image = read_image(firmware.elf)
+    begin, *ends = hook_commands(firmware)
+    assert f"AddHook 0x{image.symbol('classifier_run'):X} " in begin and "ExecutedInstructions)" in begin
+    assert ends and all(image.function_at(int(end.split()[2], 16)) == "classifier_run" for end in ends)
+    assert all("str(self.ExecutedInstructions + 1)" in end for end in ends), "the return itself"
 
 
 @every_chip

@@ -20,10 +20,11 @@ def bundle(
     *models: str,
     shared_arena: bool = False,
     inferences: int = 1,
+    name: str | None = None,
     input_form: InputForm = InputForm.WHOLE,
 ) -> Bundle:
     """The models compiled for a board, with their self-tests."""
-    options = Options(input_form=input_form)
+    options = Options(name=name, input_form=input_form)
     compiled = tuple(compile_model(read_model(model), load_board(board), options) for model in models)
     selftests = tuple(selftest_sources(c, make_vectors(c, inferences)) for c in compiled)
     return Bundle(compiled, selftests, shared_arena, inferences)

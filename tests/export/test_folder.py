@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def test_stale_files_and_the_folders_they_leave_empty_are_removed(tmp_path: Path
     assert set(snapshot(out)) == {"lib/new/a.c", "src/mine.c", MANIFEST}
     assert not (out / "lib" / "old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"], "no scratch folder stays"
+
+
+@pytest.mark.parametrize("below", [".", "sub", "sub/sub"])
+def test_a_file_in_the_way_of_the_folder_is_named(below: str, tmp_path: Path) -> None:
+    (tmp_path / "f7").write_text("precious")
+    with pytest.raises(UsageError) as refused:
+        write_folder(tmp_path / "f7" / below, project("a.c"))
+    assert str(refused.value) == f"{tmp_path / 'f7'}: this is a file. Choose a folder with -o."
+    assert snapshot(tmp_path) == {"f7": "precious"}
 
 
 def test_a_file_that_the_user_added_is_never_overwritten(tmp_path: Path) -> None:
@@ -103,6 +113,69 @@ def test_a_write_that_fails_half_way_leaves_the_folder_as_it_was(
     assert {path.name for path in out.iterdir()} == {"lib", "src", MANIFEST}
 
 
+OLD_FILES = ("lib/old.c", "src/main.c", "x.c")
+NEW_FILES = ("deep/er/new.c", "src/main.c", "x.c", "z.c")
+
+
+def stop_at(call: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Ctrl-C at that move of a file, counted from 1; the moves that were made."""
+    real, moves = Path.replace, []
+
+    def replace(self: Path, target: Path) -> Path:
+        moves.append(target)
+        if len(moves) == call:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    return moves
+
+
+MOVES = 9
+"""Files out and in, and the manifest twice."""
+
+
+@pytest.mark.parametrize("call", range(1, MOVES + 1))
+def test_ctrl_c_leaves_the_folder_as_it_was(call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    write_folder(out, project(*OLD_FILES))
+    before = snapshot(out)
+    stop_at(call, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(out, project(*NEW_FILES, text="new\n"))
+    assert snapshot(out) == before
+    assert {path.name for path in out.iterdir()} == {"lib", "src", "x.c", MANIFEST}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("call", range(1, MOVES + 1))
+def test_after_a_kill_the_next_build_knows_the_files_of_both(
+    call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    write_folder(out, project(*OLD_FILES, "README.md"))
+    (out / "README.md").write_text("mine\n")
+    with monkeypatch.context() as patch:
+        stop_at(call, patch)
+        patch.setattr("tinygen.export.folder._undo", lambda *_: None)  # who is killed undoes nothing
+        with pytest.raises(KeyboardInterrupt):
+            write_folder(out, project(*NEW_FILES, "README.md", text="new\n"))
+    assert write_folder(out, project("src/main.c", "q.c", "README.md", text="last\n")) == Edited(kept=("README.md",))
+    found = snapshot(out)
+    assert {name: found[name] for name in found if name != MANIFEST} == {
+        "src/main.c": "last\n", "q.c": "last\n", "README.md": "mine\n",
+    }  # fmt: skip
+
+
+def test_an_exchange_of_these_files_takes_as_many_moves_as_the_tests_stop_it_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "out", project(*OLD_FILES))
+    moves = stop_at(0, monkeypatch)
+    write_folder(tmp_path / "out", project(*NEW_FILES, text="new\n"))
+    assert len(moves) == MOVES
+
+
 def test_a_build_goes_on_where_an_interrupted_one_left_files_without_a_manifest_entry(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_folder(out, project("a.c"))
@@ -152,6 +225,11 @@ def test_other_ends_of_lines_and_the_new_builds_own_text_are_no_changes(tmp_path
     (out / "CMakeLists.txt").write_text("new\n")
     assert write_folder(out, project(PROGRAM, "CMakeLists.txt", text="new\n")) == Edited()
     assert snapshot(out)[PROGRAM] == "new\n"
+
+
+def test_a_firmwares_checksum_is_the_sha_256_of_its_bytes() -> None:
+    elf = b"\x7fELF\0 code \r\n code"
+    assert checksums_of({"renode/kws.elf": elf}) == {"renode/kws.elf": hashlib.sha256(elf).hexdigest()}
 
 
 def test_a_manifest_without_checksums_is_of_an_older_build(tmp_path: Path) -> None:

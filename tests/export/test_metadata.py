@@ -14,7 +14,7 @@ from tests.export.projects import GESTURE, KWS, bundle, write_project
 from tests.support.paths import ROOT
 from tinygen import load_board
 from tinygen.boards import board_names
-from tinygen.errors import BoardError
+from tinygen.errors import BoardError, UsageError
 from tinygen.export import Bundle, ProjectKind, default_kind, export_project
 
 KINDS = {
@@ -35,6 +35,36 @@ ABSOLUTE = re.compile(r"(?<![\w.$}~:/])/(?:home|root|tmp|usr|work|opt|etc|var)/|
 
 def two(kind: ProjectKind) -> Bundle:
     return bundle(KINDS[kind], KWS, GESTURE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "board", "name", "owner"),
+    [
+        (ProjectKind.ESP_IDF, "esp32", "freertos", "ESP-IDF"),
+        (ProjectKind.ESP_IDF, "esp32", "Console", "ESP-IDF"),
+        (ProjectKind.ESP_IDF, "esp32", "esp_timer", "ESP-IDF"),
+        (ProjectKind.ARDUINO, "nano33", "Wire", "Arduino core"),
+        (ProjectKind.ARDUINO, "esp32", "preferences", "Arduino core"),
+        (ProjectKind.PLATFORMIO, "nano33", "SPI", "Arduino core"),
+    ],
+)
+def test_a_name_that_the_framework_has_itself_is_refused(kind: ProjectKind, board: str, name: str, owner: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot be called {name}: .*{owner}.*Choose another name with --name"):
+        export_project(kind, bundle(board, GESTURE, name=name))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(ProjectKind.ZEPHYR, "console"), (ProjectKind.PLATFORMIO, "freertos")])
+def test_a_name_that_only_another_framework_has_is_taken(kind: ProjectKind, name: str) -> None:
+    assert any(f"/{name}.h" in path for path in export_project(kind, bundle("nano33", GESTURE, name=name)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_c_file_begins_with_what_wrote_it(kind: ProjectKind) -> None:
+    files = {
+        name: text for name, text in export_project(kind, two(kind)).items() if name.endswith((".c", ".h", ".cpp"))
+    }
+    assert [name for name, text in files.items() if "enerated by tinygen" not in text.partition("*/")[0]] == []
+    assert all(text.startswith("/*") for text in files.values())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,7 +167,9 @@ def test_every_board_is_exported_or_lacks_an_id(board: str, kind: ProjectKind) -
         assert "[project]" in str(error)
         assert kind is not default_kind(load_board(board))
         return
-    assert "README.md" in files
+    assert ("renode-test --test-timeout" in files["README.md"]) == load_board(board).runs_in_renode
+    assert "\n\n\n" not in files["README.md"]
+    assert "--self-test" in files["README.md"] or not load_board(board).runs_in_renode
     assert sum(path.endswith("gesture_weights.c") for path in files) == 1
 
 

@@ -100,6 +100,21 @@ def test_what_was_made_for_dsp_is_equal_on_cores_without(
     assert_equal_on(built_by(board, families), "unicorn", reference)
 
 
+@pytest.mark.parametrize(("level", "families"), [("-Og", COMPILERS[0]), ("-Os", COMPILERS[1])], ids=("gcc", "zig"))
+def test_kernels_for_dsp_are_equal_in_a_users_own_build(
+    level: str, families: tuple[Family, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arduino builds with -Os, debuggers want -Og: there functions begin at any half-word."""
+    monkeypatch.setattr("tinygen.toolchain.options.KERNELS", (level, "-fno-align-functions"))
+    vision = compile_model(read_model(EXAMPLES[2]), built_by("nano33", families))
+    assert any("dsp_loop" in instance.function for instance in vision.program.instances)
+    try:
+        comparison = validate(vision, emulator="unicorn", inputs=random_inputs(vision.program.graph, 1, seed=0))
+    except ToolError as missing:
+        pytest.skip(str(missing))
+    assert comparison.equal
+
+
 def names_dsp(compiled: Compiled) -> bool:
     """Whether the C holds a kernel for DSP."""
     return any("__dsp" in instance.function for instance in compiled.program.instances)

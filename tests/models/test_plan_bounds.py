@@ -19,26 +19,26 @@ ARENA_BYTES = {
         "mlperf_ic": (15_555, 13_504),
         "tflm_micro_speech": (2_559, 2_136),
         "mlperf_ad": (768, 768),
-        "tflm_hello_world": (64, 64),
+        "tflm_hello_world": (28, 28),
     },
     Optimize.RAM: {
-        "mlperf_kws": (4_758, 6_106),
-        "mlperf_sww": (3_664, 3_840),
+        "mlperf_kws": (4_758, 5_162),
+        "mlperf_sww": (3_536, 3_277),
         "mlperf_vww": (27_752, 28_144),
-        "tflm_person_detect": (12_776, 13_824),
+        "tflm_person_detect": (11_904, 11_664),
         "mlperf_ic": (12_320, 13_504),
         "tflm_micro_speech": (2_216, 2_136),
         "mlperf_ad": (768, 768),
-        "tflm_hello_world": (64, 64),
+        "tflm_hello_world": (28, 28),
     },
 }
 # With rows pushed and optimised for RAM, on a core with DSP instructions.
 PUSHED_BYTES = {
     "mlperf_kws": 4_452,
-    "mlperf_sww": 3_852,
-    "mlperf_vww": 13_200,
-    "tflm_person_detect": 12_576,
-    "mlperf_ic": 16_855,
+    "mlperf_sww": 3_552,
+    "mlperf_vww": 11_184,
+    "tflm_person_detect": 10_608,
+    "mlperf_ic": 11_288,
     "tflm_micro_speech": 672,
 }
 BOARDS = ("nucleo-l4r5zi", "pico")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.ops.cases.draw import CLAMPS, Rng, between, chance, int8, one_of, output_scale, zero_point
-from tests.ops.harness import NAME, cut_steps, every_kernel, generate_planned, inputs_of, roomy, run_c
+from tests.ops.harness import NAME, cut_steps, generate_planned, inputs_of, roomy, run_c
+from tests.ops.test_c_on_host import CPP17
+from tests.ops.test_overlap import at_the_limit, wrong_layers
 from tests.support.models import ModelBuilder, Operand
 from tinygen.boards import Board, load_board
 from tinygen.emulate import find_emulator
 from tinygen.errors import ToolError
-from tinygen.ir import Graph, Reference
+from tinygen.ir import Graph, Kernel, Reference
+from tinygen.kernels import Schedule, kernels_for
 from tinygen.ops.expand_depthwise import ExpandDepthwise
 from tinygen.passes.fuse_expansion import expansions, fuse_expansions
 from tinygen.plan.check import check
@@ -79,14 +84,20 @@ def filtered(
     return y
 
 
+def in_turn(graph: Graph, board: Board) -> Schedule:
+    """Each node with one of the kernels that need the most features, so that all come about equally often."""
+    chosen: dict[int, Kernel | None] = {}
+    for layer, node in enumerate(graph.nodes):
+        kernels = kernels_for(node, board.target.features)
+        best = [k for k in kernels if len(k.features) == len(kernels[0].features)]
+        chosen[layer] = best[layer % len(best)]
+    return Schedule(chosen)
+
+
 def test_each_kernel_has_its_pairs_and_each_number_of_channels_a_fast_one() -> None:
-    whole = pairs(NINE_TAPS)
+    whole = pairs(PAIRS)
     fused = fuse_expansions(whole, expansions(whole))
-    used = [
-        (k.name, fused.nodes[i].output.shape[3])
-        for i, k in every_kernel(fused, DSP.target.features).kernels.items()
-        if k
-    ]
+    used = [(k.name, fused.nodes[i].output.shape[3]) for i, k in in_turn(fused, DSP).kernels.items() if k]
     assert {channels for name, channels in used if name != "expand_depthwise_s8__c"} == set(range(1, 18))
     assert {name for name, _ in used} == {kernel.name for kernel in ExpandDepthwise.kernels}
 
@@ -97,12 +108,17 @@ def test_every_pair_becomes_one_operator_and_its_tensor_is_listed() -> None:
     assert len(fused.nodes) == len(fused.fusions) == PAIRS
     assert [f.tensor.index for f in fused.fusions] == [node.output.index for node in whole.nodes[::2]]
     assert {(f.op, f.into - f.operator) for f in fused.fusions} == {("CONV_2D", 1)}
+    for reference in Reference:
+        (values, *_) = inputs_of(whole)
+        wanted, found = evaluate(whole, values, reference), evaluate(fused, values, reference)
+        assert all(wanted[t.index].tobytes() == found[t.index].tobytes() for t in fused.outputs)
+        assert fused.macs == whole.macs
 
 
 RUNS = {
     "portable": (load_board("microbit"), Platform.HOST, PAIRS),
     "what defines the DSP form": (DSP, Platform.HOST, 6),
-    "DSP": (DSP, board_platform(DSP), NINE_TAPS),
+    "DSP": (DSP, board_platform(DSP), PAIRS),
 }
 """Board, where it runs, and how many pairs; compilers with sanitizers are slow."""
 
@@ -117,8 +133,8 @@ def test_c_of_both_in_one_equals_numpy_of_each(board: Board, platform: Platform,
         pytest.skip(str(missing))
     whole = pairs(count)
     fused = fuse_expansions(whole, expansions(whole))
-    schedule = every_kernel(fused, board.target.features)
-    planned = place(fused, schedule, cut_steps(fused))
+    schedule = in_turn(fused, board)
+    planned = place(fused, schedule, cut_steps(fused, schedule))
     check(fused, schedule, planned)
     inputs = inputs_of(whole)
     sources = generate_planned(fused, schedule, planned, board, Reference.LITERT)
@@ -127,3 +143,33 @@ def test_c_of_both_in_one_equals_numpy_of_each(board: Board, platform: Platform,
         wanted = evaluate(whole, values, Reference.LITERT)
         for node in fused.nodes:
             assert wanted[node.output.index].tobytes() == got[node.output.index].tobytes(), node.describe()
+
+
+@pytest.mark.parametrize("board", (load_board("microbit"), DSP), ids=lambda board: board.name)
+def test_an_output_reaches_as_far_into_its_dying_input_as_the_planner_lets_it(board: Board, tmp_path: Path) -> None:
+    whole = pairs(5)
+    fused = fuse_expansions(whole, expansions(whole))
+    schedule = in_turn(fused, board)
+    wrong = []
+    for too_far in (0, 1):
+        planned, limited = at_the_limit(fused, schedule, cut_steps(fused, schedule), too_far)
+        assert len(limited) > 2
+        wrong.append(wrong_layers(fused, schedule, planned, board, tmp_path / str(too_far)))
+    assert not wrong[0] and wrong[1]
+
+
+@pytest.mark.parametrize("compiler", ("g++", "clang++"))
+def test_c_of_both_in_one_is_valid_cpp(compiler: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed: apt install g++ clang")
+    whole = pairs(20)
+    fused = fuse_expansions(whole, expansions(whole))
+    schedule = in_turn(fused, DSP)
+    planned = place(fused, schedule, cut_steps(fused, schedule))
+    for name, text in generate_planned(fused, schedule, planned, DSP, Reference.LITERT).files.items():
+        (tmp_path / name).write_text(text)
+    units = [path.name for path in tmp_path.glob("*.c")]
+    done = subprocess.run(
+        [compiler, *CPP17, "-x", "c++", *units], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -15,11 +15,11 @@ from tinygen.emulate.renode import BEGIN, END, STRAY, hook_commands
 from tinygen.emulate.selftest import run_selftest
 from tinygen.export.renode import (
     Expected,
+    RenodePlatform,
     platform_name,
     platform_text,
     renode_files,
     start_commands,
-    supports,
     uart_name,
 )
 from tinygen.toolchain import Firmware, build_selftest
@@ -28,8 +28,9 @@ from tinygen.validate.vectors import make_vectors, selftest_sources
 SHARED_KWS = ROOT.parent / "shared" / "models" / "mlperf_kws.tflite"
 MODELS = tuple(path for path in (*EXAMPLES, SHARED_KWS) if path.exists())
 UNICORN_SECONDS = 60.0
-RIGHT, FLIPPED, EXPORTED = "right", "flipped", "exported"
-"""Kinds of cases; exported is the Robot file that `tinygen build` writes, as it is."""
+RIGHT, FLIPPED, EXPORTED, STOCK = "right", "flipped", "exported", "stock"
+"""Kinds of cases; exported is the Robot file that `tinygen build` writes, as it is; stock the same with Renode's own
+platform file."""
 MARK = "TINYGEN-CASE"
 """Begins the lines that the suite prints for the runner."""
 
@@ -37,7 +38,7 @@ MARK = "TINYGEN-CASE"
 def real_boards() -> tuple[str, ...]:
     """Boards that somebody can hold: the emulators' own have Arm's example UART."""
     boards = (load_board(name) for name in board_names())
-    return tuple(board.name for board in boards if supports(board) and board.console.uart is not UartFamily.CMSDK)
+    return tuple(board.name for board in boards if board.runs_in_renode and board.console.uart is not UartFamily.CMSDK)
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,12 @@ def build_cases(board_name: str, model: Path, folder: Path) -> tuple[Case, ...]:
     )
 
 
-def exported_suite(case: Case, folder: Path) -> tuple[Path, str]:
+def exported_suite(case: Case, folder: Path, platform: RenodePlatform = RenodePlatform.OWN) -> tuple[Path, str]:
     """What `tinygen build` writes for a right case, with its firmware beside it: the Robot file, its test's name."""
     board = case.firmware.board
     layers = int(case.wanted.rpartition("=")[2])
     name = case.firmware.name
-    for path, text in renode_files(board, Expected(name, 1, layers)).items():
+    for path, text in renode_files(board, Expected(name, 1, layers), platform).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8", newline="\n")
     shutil.copyfile(case.firmware.elf, folder / "renode" / f"{name}.elf")

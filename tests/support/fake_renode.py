@@ -1,7 +1,9 @@
 """Programs that play Renode's parts, `renode` and `renode-test`, with Unicorn behind them.
 
 `renode-test` is the loop of Renode 1.16.1's own: it adds keywords to each suite, resets the emulation before a test,
-prints the lines that start and end it, and leaves Robot's report in the folder given with -r.
+and prints the lines that start and end it. Like a packaged one (tools/packaging/common_copy_files_portable.sh), it
+appends `-r $(pwd)` to its arguments, unquoted: Robot's report lies in the working folder whatever -r says, and a space
+in that folder's path is an error.
 """
 
 from __future__ import annotations
@@ -69,8 +71,7 @@ def renode_test() -> int:
     parser.add_argument("--variable", action="append", default=[])
     parser.add_argument("--test-timeout")
     parser.add_argument("suites", nargs="+", type=Path)
-    options = parser.parse_args()
-    options.results.mkdir(parents=True)
+    options = parser.parse_args([*sys.argv[1:], "-r", *str(Path.cwd()).split()])
     failed = 0
     for path in options.suites:
         suite = TestSuiteBuilder().build(str(path))

@@ -19,7 +19,7 @@ BLOCKS = (
 SCALE = 0.05
 
 
-class _Network:
+class Network:
     """Adds layers to a builder and follows the current tensor's side and channels."""
 
     def __init__(self, side: int) -> None:
@@ -65,7 +65,7 @@ class _Network:
 
 def mobilenet_v2(side: int = 224, classes: int = 1000) -> bytes:
     """The .tflite bytes: about 3.5 million weights."""
-    net = _Network(side)
+    net = Network(side)
     net.convolution(32, 3, 2, "RELU6")
     for expansion, channels, repeats, first_stride in BLOCKS:
         for repeat in range(repeats):

@@ -12,6 +12,7 @@ from tinygen.arguments import parser
 from tinygen.cli import COMMANDS
 
 FOLDER = Path(__file__).parents[2] / "examples" / "ci"
+DOCS = (*sorted((Path(__file__).parents[2] / "docs").glob("*.md")), *sorted(FOLDER.iterdir()))
 FILES = sorted(path.name for path in FOLDER.iterdir())
 
 
@@ -27,3 +28,16 @@ def test_its_commands_are_understood(name: str) -> None:
     assert commands
     for command in commands:
         parser(COMMANDS).parse_args(shlex.split(command)[1:])
+
+
+def test_every_renode_test_is_bounded_in_real_time() -> None:
+    found = 0
+    for path in DOCS:
+        text = path.read_text(encoding="utf-8")
+        for command in re.findall(r"renode-test [^`\n]*\.robot", text):
+            assert " --test-timeout 600 " in command, f"{path.name}: {command}"
+            found += 1
+        for step in re.findall(r"uses: antmicro/renode-test-action.*(?:\n {8,}.*)*", text):
+            assert '\n          renode-arguments: "--test-timeout 600"' in step, f"{path.name}: {step}"
+            found += 1
+    assert found >= 4

@@ -92,6 +92,26 @@ def test_a_rebuild_says_which_of_the_users_changes_it_kept(tmp_path: Path, capsy
     assert json.loads(shown.out) == json.loads((out / "manifest.json").read_text())
 
 
+def test_files_kept_of_another_build_system_are_said_to_be_its(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["build", GESTURE, "--board", "nano33", "-o", str(out), "--export"]
+    assert main([*arguments, "platformio"]) == 0
+    for name in ("README.md", "platformio.ini"):
+        (out / name).write_text(f"; mine\n{(out / name).read_text()}")
+    assert main([*arguments, "zephyr", "--json"]) == 0
+    assert capsys.readouterr().err == (
+        f"warning: {out}: kept as you changed them, but they belong to the earlier build for platformio, not to "
+        "zephyr; delete them and build again to have what zephyr needs: README.md, platformio.ini\n"
+    )
+    (out / "README.md").unlink()
+    (out / "platformio.ini").unlink()
+    assert main([*arguments, "zephyr", "--json"]) == 0
+    assert capsys.readouterr().err == ""
+    assert "west build" in (out / "README.md").read_text()
+
+
 def test_another_export_replaces_the_earlier_one(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for export in ("platformio", "arduino", "zephyr", "cmake"):
@@ -149,7 +169,7 @@ def test_the_commands_to_type_next_are_for_what_was_built(tmp_path: Path, capsys
         (
             "cmake",
             "nano33",
-            "cmake -S {out} -B {out}/build && cmake --build {out}/build && ctest --test-dir {out}/build",
+            "cmake -S {out} -B {out}/build && cmake --build {out}/build && (cd {out}/build && ctest)",
         ),
     ],
 )
@@ -410,7 +430,10 @@ def test_demo_builds_validates_and_says_where_to_go_in_twenty_lines(capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 20
     assert any("all equal, bit for bit" in line for line in lines)
-    assert any("tinygen build model.tflite --board pico" in line for line in lines)
+    assert any("tinygen build model.tflite --board pico" in line and "flashes it" in line for line in lines)
+    assert any("--export KIND" in line and "arduino, zephyr, cmake" in line for line in lines)
+    assert any("--emulator renode" in line for line in lines)
+    assert any("--port" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.support.samples import many_operators
 from tinygen.emit.environment import environment, support_functions
 from tinygen.ir import Graph, Kernel, Node, Op
 from tinygen.kernels import KernelName, select
-from tinygen.ops import OPS
+from tinygen.ops import MADE_BY_PASSES, OPS
 from tinygen.ops.add import Add
 from tinygen.ops.copy import COPY
 from tinygen.ops.input_rows import InputRows
@@ -21,10 +21,10 @@ from tinygen.resources import resource_path
 from tinygen.targets import FEATURES, TARGETS
 from tinygen.tflite import read_model
 
-KERNELS = {kernel.name: kernel for op in (*OPS, InputRows) for kernel in op.kernels}
+KERNELS = {kernel.name: kernel for op in (*OPS, *MADE_BY_PASSES, InputRows) for kernel in op.kernels}
 TEMPLATES = resource_path("templates")
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
-every_op = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+every_op = pytest.mark.parametrize("op", (*OPS, *MADE_BY_PASSES), ids=lambda op: op.name)
 
 
 # --- names --------------------------------------------------------------------------------------------------------

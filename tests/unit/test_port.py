@@ -220,7 +220,7 @@ def test_options_of_an_emulated_run_are_refused(
 
 def test_a_time_to_wait_without_a_port_is_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", model, "--board", "nano33", "--timeout", "60"]) == 2
-    assert "--timeout says how long to wait at --port; without a port" in capsys.readouterr().err
+    assert "--timeout says how long to wait at --port or for --emulator renode" in capsys.readouterr().err
 
 
 def test_a_pass_behind_a_difference_is_no_success(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:

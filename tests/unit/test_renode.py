@@ -201,10 +201,28 @@ def test_a_misspelt_keyword_or_a_missing_argument_fails_the_dry_run(right: str, 
 
 
 @pytest.mark.parametrize("name", STOCK)
-def test_renodes_own_platform_takes_the_place_of_ours(name: str) -> None:
+def test_renodes_own_platform_takes_the_place_of_ours(name: str, tmp_path: Path) -> None:
     files = renode_files(load_board(name), EXPECTED, RenodePlatform.STOCK)
     assert set(files) == {"renode/model.resc", "renode/model.robot"}
     assert f"LoadPlatformDescription @{STOCK[name]}" in files["renode/model.resc"]
+    assert dry_run(files, tmp_path) == 0
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_the_cycle_counter_that_renodes_own_platforms_lack_is_added_as_in_ours(name: str) -> None:
+    (ours,) = (e for e in repl.check(platform_text(load_board(name))) if e.type == "Miscellaneous.DWT")
+    files = renode_files(load_board(name), EXPECTED, RenodePlatform.STOCK)
+    mips = int(ours.properties["frequency"]) // 1_000_000
+    for text in files.values():
+        assert f'"dwt: Miscellaneous.DWT @ sysbus 0xE0001000 {{ frequency: {mips}000000 }}"' in text
+        assert f"sysbus.cpu PerformanceInMips {mips}\n" in text
+
+
+def test_the_script_says_where_its_firmware_comes_from() -> None:
+    lines = renode_files(load_board("nano33"), EXPECTED)["renode/model.resc"].splitlines()
+    elf = lines.index("$elf?=$ORIGIN/model.elf")
+    assert "`tinygen build --self-test 1`" in lines[elf - 2] and lines[elf - 2].startswith("# model.elf ")
+    assert lines[elf - 1] == "# renode -e '$elf=@path/to/firmware.elf' -e 'include @model.resc'"
 
 
 def test_a_board_that_renode_does_not_have_is_refused_with_what_to_do() -> None:

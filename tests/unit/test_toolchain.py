@@ -14,7 +14,16 @@ from tinygen.boards import Board, MemoryKind, board_names, load_board
 from tinygen.emit import c_identifier
 from tinygen.errors import ToolError
 from tinygen.targets import Architecture, Family, Target, find_target
-from tinygen.toolchain import Build, Platform, build_firmware, find, find_host_compilers, find_toolchain, survey
+from tinygen.toolchain import (
+    Build,
+    Platform,
+    build_firmware,
+    build_selftest,
+    find,
+    find_host_compilers,
+    find_toolchain,
+    survey,
+)
 from tinygen.toolchain.find import find_family
 from tinygen.toolchain.linker import SIM_RAM_ORIGIN, SIM_ROM, WINDOWED_SIM_PAGE_BYTES, linker_script
 from tinygen.toolchain.run import call, call_all, excerpt
@@ -188,6 +197,16 @@ def test_llvm_without_a_linker_for_xtensa_is_not_taken(machine: Machine) -> None
     machine.llvm("-22", "22.1.8")
     with pytest.raises(ToolError, match="binutils-xtensa-lx106"):
         find_toolchain(XTENSA)
+
+
+@pytest.mark.parametrize("found", [(), ("xtensa-lx106-elf-gcc",)], ids=["no compiler", "lx106 alone"])
+def test_a_self_test_names_only_compilers_that_it_takes(found: tuple[str, ...], machine: Machine) -> None:
+    for name in found:
+        machine.program(name)
+    with pytest.raises(ToolError) as refused:
+        build_selftest({}, "kws", load_board("esp32"), machine.folder)
+    assert "clang-22 llvm-22 binutils-xtensa-lx106" in str(refused.value)
+    assert "gcc-xtensa-lx106" not in str(refused.value)
 
 
 @pytest.mark.parametrize("prefer", ["zig", "gcc", "arm-none-eabi-gcc"])

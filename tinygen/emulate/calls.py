@@ -1,4 +1,7 @@
-"""Where a function returns to: the addresses behind the calls of it, read from an ELF file's code."""
+"""Where a function returns to, or returns: addresses behind the calls of it, or of its last instructions.
+
+Both are read from an ELF file's code.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +12,54 @@ from tinygen.targets import Architecture
 
 RA = 1  # RISC-V's register of return addresses
 CODE = ("_code_start", "_code_end")  # the linker script's
+RETW, RETW_N = b"\x90\x00\x00", b"\x1d\xf0"  # Xtensa ISA, windowed register option
 
 
 def return_addresses(image: Image, architecture: Architecture, function: str) -> tuple[int, ...]:
     """The addresses behind every direct call of a function, without Thumb bit, ascending.
 
-    Empty on Xtensa, whose calls go through registers. What is no call, but has a call's bits, gives an address that no
-    program comes to, or one more that it does come to.
+    Empty on Xtensa, whose calls go through registers: `return_instructions` is for it. What is no call, but has
+    the bits of one, gives an address that no program comes to, or one more that it does come to.
     """
     decode = {Architecture.ARM_M: _thumb_calls, Architecture.RISCV32: _riscv_calls}.get(architecture)
     if decode is None:
         return ()
     target = image.symbol(function)
-    begin, code = _code(image)
+    begin, end = (image.symbol(name) for name in CODE)
+    code = _content(image, begin, end)
     return tuple(begin + behind for behind, offset in decode(code) if begin + offset == target)
 
 
-def _code(image: Image) -> tuple[int, bytes]:
-    """The program's code and its address."""
-    begin, end = (image.symbol(name) for name in CODE)
+def return_instructions(image: Image, function: str) -> tuple[int, ...]:
+    """The addresses of RETW and RETW.N in a function of a windowed Xtensa program, ascending.
+
+    A windowed function ends in nothing else: it has no tail calls.
+    """
+    begin, end = next(
+        (start, end)
+        for start, end, name in zip(image.function_starts, image.function_ends, image.function_names, strict=True)
+        if name == function
+    )
+    code = _content(image, begin, end)
+    return tuple(begin + at for at, length in _xtensa_lengths(code) if code[at : at + length] in (RETW, RETW_N))
+
+
+def _content(image: Image, begin: int, end: int) -> bytes:
+    """What is loaded at these addresses."""
     for address, data in image.segments:
         if address <= begin < address + len(data):
-            return begin, data[begin - address : end - address]
-    return begin, b""
+            return data[begin - address : end - address]
+    return b""
+
+
+def _xtensa_lengths(code: bytes) -> Iterator[tuple[int, int]]:
+    """Each instruction's offset and bytes. The lowest four bits tell: 8 to 13 density, 14 and 15 the ESP32-S3's own."""
+    at = 0
+    while at < len(code):
+        kind = code[at] & 15
+        length = 3 if kind < 8 else 2 if kind < 14 else 4
+        yield at, length
+        at += length
 
 
 def _signed(value: int, bits: int) -> int:

@@ -2,11 +2,12 @@
 
 Renode is in no package registry, so it is found on the PATH or named. Its exit code says nothing (0 whatever happened),
 so only what the firmware printed counts. An access outside every memory is only a line in Renode's log: it is an error
-here. Virtual time is bounded by the script, real time by us.
+here. Virtual time is bounded by the script, real time by us; who grants more of one gets more of the other.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
@@ -16,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygen.boards import Board
-from tinygen.emulate.calls import return_addresses
+from tinygen.emulate.calls import return_addresses, return_instructions
 from tinygen.emulate.lines import SelfTest, Transcript
 from tinygen.emulate.qemu import kill
 from tinygen.emulate.symbols import read_image
 from tinygen.errors import EmulatorError, ToolError
-from tinygen.export.renode import VIRTUAL_SECONDS, platform_name, start_commands, uart_name
+from tinygen.export.renode import REAL_SECONDS, VIRTUAL_SECONDS, platform_name, start_commands, uart_name
+from tinygen.targets import Architecture
 from tinygen.toolchain import Firmware, Tool
 
 NAME = "renode"
@@ -40,7 +42,7 @@ OLDEST_FOR = {
 """The first release with a core or a UART model."""
 
 BEGIN, END = "tinygen run begins at", "tinygen run ends at"
-"""What hooks log at the borders of the run function. Not on Xtensa, where Renode's count goes on in the halt."""
+"""What hooks log at the borders of the run function."""
 
 STRAY = "non existing peripheral"
 SHOWN_LINES = 8
@@ -100,11 +102,12 @@ def run_renode(
     addresses that nothing answers.
     """
     version = check_version(firmware.board, renode)
+    virtual_s = math.ceil(max(1.0, timeout_s / REAL_SECONDS) * VIRTUAL_SECONDS)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8", newline="\n")
     shutil.copyfile(firmware.elf, directory / "selftest.elf")
-    (directory / SCRIPT).write_text(batch_script(firmware), encoding="utf-8", newline="\n")
+    (directory / SCRIPT).write_text(batch_script(firmware, virtual_s), encoding="utf-8", newline="\n")
     console, log = directory / "console.txt", directory / "renode.log"
     console.unlink(missing_ok=True)
     command = [str(renode), "--disable-gui", "--console", "--plain", SCRIPT]
@@ -126,13 +129,14 @@ def run_renode(
         finally:
             kill(process)
     how = f"within {timeout_s:g} s" if ended is None else f"before Renode ended with exit code {ended}"
+    how = f"{how}, nor in {virtual_s} virtual seconds"
     test = _result(firmware, console, log, how)
     passed = test.passed and not test.differences
     return RenodeRun(test.lines, passed, counted(_text(log)) if passed else None, ".".join(map(str, version)))
 
 
-def batch_script(firmware: Firmware) -> str:
-    """The Monitor's commands for one run that ends by itself."""
+def batch_script(firmware: Firmware, virtual_s: int = VIRTUAL_SECONDS) -> str:
+    """The Monitor's commands for one run that ends by itself, after these virtual seconds."""
     board = firmware.board
     return "\n".join(
         [
@@ -143,7 +147,7 @@ def batch_script(firmware: Firmware) -> str:
             *start_commands(board),
             *hook_commands(firmware),
             f"sysbus.{uart_name(board)} CreateFileBackend $ORIGIN/console.txt true",
-            f'emulation RunFor "{VIRTUAL_SECONDS}"',
+            f'emulation RunFor "{virtual_s}"',
             "quit",
             "",
         ]
@@ -151,13 +155,20 @@ def batch_script(firmware: Firmware) -> str:
 
 
 def hook_commands(firmware: Firmware) -> tuple[str, ...]:
-    """The Monitor's commands that log the count of instructions where the run function begins and has returned."""
+    """The Monitor's commands that log the count of instructions where the run function begins and has returned.
+
+    A hook runs before its instruction. On Xtensa, whose calls go through registers, the last ones are at the function's
+    returns, and count those. A return that has to refill registers runs twice; `counted` takes its first time.
+    """
     image, function = read_image(firmware.elf), f"{firmware.name}_run"
-    ends = return_addresses(image, firmware.board.target.architecture, function)
-    places = [(image.symbol(function), BEGIN), *((address, END) for address in ends)] if ends else []
+    architecture, count = firmware.board.target.architecture, "self.ExecutedInstructions"
+    ends, count_at_end = return_addresses(image, architecture, function), count
+    if architecture is Architecture.XTENSA:
+        ends, count_at_end = return_instructions(image, function), f"{count} + 1"
+    places = [(image.symbol(function), BEGIN, count), *((at, END, count_at_end) for at in ends)] if ends else []
     return tuple(
-        f"sysbus.cpu AddHook 0x{address:X} \"self.Log(LogLevel.Info, '{text} ' + str(self.ExecutedInstructions))\""
-        for address, text in places
+        f"sysbus.cpu AddHook 0x{at:X} \"self.Log(LogLevel.Info, '{text} ' + str({value}))\""
+        for at, text, value in places
     )
 
 
@@ -195,7 +206,7 @@ def _result(firmware: Firmware, console: Path, log: Path, how: str) -> SelfTest:
     if not transcript.finished:
         tail = "\n".join(f"  {line}" for line in logged.splitlines()[-SHOWN_LINES:])
         raise EmulatorError(
-            f"renode: the self-test printed no result {how}, nor in {VIRTUAL_SECONDS} virtual seconds. "
+            f"renode: the self-test printed no result {how}. "
             f"Console: {_text(console).strip()[-200:] or 'nothing'!r}. The end of Renode's log:\n{tail}"
         )
     return transcript.result()

@@ -16,6 +16,7 @@ from tinygen.export.render import (
     render,
     selftest_program,
 )
+from tinygen.export.taken import refuse_arduino_libraries
 
 NAME = "arduino"
 
@@ -23,6 +24,7 @@ NAME = "arduino"
 def export(bundle: Bundle) -> dict[str, str]:
     """One model: the folder is the library. Several: a library each, and a sketch that uses them together."""
     require_ids(bundle.board, NAME, "arduino_fqbn")
+    refuse_arduino_libraries(bundle)
     several = len(bundle.models) > 1
     files: dict[str, str] = {}
     for index in range(len(bundle.models)):
@@ -61,8 +63,8 @@ def _library(bundle: Bundle) -> dict[str, str]:
     for path, text in c_files(bundle, 0, "src/", "src/").items():
         if path.startswith(f"src/{name}_selftest."):
             # Arduino gives a library no flags, so the self-test lies in the sketch and switches itself on
-            switch = f'#include "{checked}"\n\n' if path.endswith(".c") else ""
-            files[sketch + path.removeprefix("src/")] = switch + text
+            switch = f'*/\n#include "{checked}"\n\n' if path.endswith(".c") else "*/\n"
+            files[sketch + path.removeprefix("src/")] = text.replace("*/\n", switch, 1)
         else:
             files[path] = text
     return files

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from tinygen.boards import Board
 from tinygen.export.bundle import Bundle
-from tinygen.export.render import c_files, file_name, project_models, render, selftest_program
+from tinygen.export.render import c_files, file_name, firmware_files, project_models, render, selftest_program
 from tinygen.targets import Architecture
 
 NAME = "cmake"
 
 
 def export(bundle: Bundle) -> dict[str, str]:
-    """NAME/ for each model, test/ with the self-test, cmake/BOARD.cmake."""
+    """NAME/ for each model, test/ with the self-test, cmake/ with the toolchain file BOARD.cmake."""
     processor, prefix, flags = _compiler(bundle.board)
-    toolchain = render("cmake/toolchain.cmake", bundle, processor=processor, prefix=prefix, flags=" ".join(flags))
+    toolchain = render(
+        "cmake/toolchain.cmake",
+        bundle,
+        processor=processor,
+        prefix=prefix,
+        flags=" ".join(flags),
+        link_flags=" ".join(bundle.board.target.gcc_link_flags),
+    )
     files = {
         "CMakeLists.txt": render("cmake/CMakeLists.txt", bundle),
         "README.md": render("cmake/README.md", bundle),
         f"cmake/{file_name(bundle.board.name)}.cmake": toolchain,
+        **firmware_files(["include/string.h"], "cmake/"),
         "test/CMakeLists.txt": render("cmake/test_CMakeLists.txt", bundle),
         "test/main.c": render("cmake/main.c", bundle),
         **selftest_program(bundle, "test/"),
@@ -35,6 +43,7 @@ def _compiler(board: Board) -> tuple[str, str, tuple[str, ...]]:
     if target.architecture is Architecture.ARM_M:
         return "arm", "arm-none-eabi-", target.gcc_flags
     if target.architecture is Architecture.RISCV32:
-        return "riscv32", "riscv64-unknown-elf-", target.gcc_flags
+        own = "riscv32-esp-elf-" if board.project.esp_idf_target else "riscv64-unknown-elf-"
+        return "riscv32", own, target.gcc_flags
     # Espressif's compiler, of ESP-IDF: one for each chip
     return "xtensa", f"xtensa-{board.project.esp_idf_target or 'esp32'}-elf-", ("-mlongcalls",)

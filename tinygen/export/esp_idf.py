@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinygen.export.bundle import Bundle
 from tinygen.export.needs import require_ids
 from tinygen.export.render import c_files, project_models, render, selftest_program
+from tinygen.export.taken import refuse_esp_idf_components
 
 NAME = "esp-idf"
 
@@ -12,6 +13,7 @@ NAME = "esp-idf"
 def export(bundle: Bundle) -> dict[str, str]:
     """components/NAME/ for each model, main/ with the self-test."""
     require_ids(bundle.board, NAME, "esp_idf_target")
+    refuse_esp_idf_components(bundle)
     files = {
         "CMakeLists.txt": render("esp_idf/CMakeLists.txt", bundle),
         "README.md": render("esp_idf/README.md", bundle),

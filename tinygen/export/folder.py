@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tinygen.errors import UsageError
+from tinygen.version import VERSION
 
 MANIFEST = "manifest.json"
 SHA256 = "file_sha256"
 """The manifest's key of the files' checksums, by which the next build sees what a user changed."""
 
 RENODE = "renode"
+NEW, OLD = "new", "old"
+"""In the scratch folder beside the project: files to come, and files that gave way."""
+
 _SOURCES = (".c", ".h", ".S")
 _PROGRAMS = ("main", "app")
 
@@ -29,6 +34,8 @@ class Edited:
 
     kept: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    export: str = ""
+    """The earlier build's build system, by its manifest, where files that stayed are for another than this one's."""
 
 
 def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
@@ -36,13 +43,16 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
 
     So does a program or build file that the user changed; changed C of the model, which must fit together, does not.
     Raises UsageError when the folder holds something that is not a tinygen build, when a file of the user's is in the
-    way, or when it cannot be written; then nothing in it has changed.
+    way, or when it cannot be written; then, and when the user interrupts it, nothing in it has changed. Where the
+    process is killed, the next build knows the files of both.
     """
-    earlier, checksums = _earlier_build(folder)
+    earlier, checksums, export = _earlier_build(folder)
     for name in files:
         _check_place(folder, name, files[name], earlier)
     try:
         edited = _edited(folder, files, checksums)
+        if edited.kept and export != _export(json.loads(files.get(MANIFEST, "{}"))):
+            edited = replace(edited, export=export)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     kept = set(edited.kept)
@@ -53,7 +63,7 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
     except OSError as error:
         raise _cannot_write(folder, error) from error
     try:
-        fresh = staging / "new"
+        fresh = staging / NEW
         fresh.mkdir()
         for name, content in files.items():
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +71,9 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
         if not folder.exists():
             fresh.rename(folder)
             return edited
-        _exchange(folder, fresh, staging / "old", files, earlier - set(files) - kept)
+        stale = earlier - set(files) - kept
+        _prepare_manifest(folder, staging, files, earlier, checksums, export)
+        _exchange(folder, staging, files, stale)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:
@@ -86,46 +98,88 @@ def checksums_of(files: Mapping[str, Content]) -> dict[str, str]:
 
 
 def _checksum(content: bytes) -> str:
-    """Of the content with Unix's ends of lines: version control may have changed them."""
-    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+    """Of a text with Unix's ends of lines, for version control may have changed them; of anything else as it is."""
+    is_text = b"\0" not in content  # by the rule of version control
+    return hashlib.sha256(content.replace(b"\r\n", b"\n") if is_text else content).hexdigest()
 
 
-def _edited(folder: Path, files: Mapping[str, Content], checksums: Mapping[str, str]) -> Edited:
+def _edited(folder: Path, files: Mapping[str, Content], checksums: Mapping[str, frozenset[str]]) -> Edited:
     """What differs from what an earlier build wrote, and from what this one writes."""
     found = []
-    for name, checksum in sorted(checksums.items()):
+    for name, written in sorted(checksums.items()):
         if name == MANIFEST or not (folder / name).is_file():
             continue
         now = _checksum((folder / name).read_bytes())
-        if now != checksum and (name not in files or now != _checksum(_bytes(files[name]))):
+        if now not in written and (name not in files or now != _checksum(_bytes(files[name]))):
             found.append(name)
     kept = tuple(name for name in found if is_for_editing(name))
     return Edited(kept, tuple(name for name in found if name not in kept))
 
 
-def _exchange(folder: Path, fresh: Path, old: Path, files: Mapping[str, Content], stale: set[str]) -> None:
-    """Put the new files in the old ones' places; when one of them fails, undo those before it."""
-    moved: list[str] = []  # from the folder to `old`
-    placed: list[str] = []  # from `fresh` to the folder
+def _prepare_manifest(
+    folder: Path,
+    staging: Path,
+    files: Mapping[str, Content],
+    earlier: set[str],
+    checksums: Mapping[str, frozenset[str]],
+    export: str,
+) -> None:
+    """Write the manifest that holds while files are exchanged, and save the one that is there.
+
+    It lists the files of both builds, and both checksums of each, so that a build after a kill knows what is tinygen's.
+    """
+    new = {name: content for name, content in files.items() if name != MANIFEST}
+    written = {name: set(known) for name, known in checksums.items()}
+    for name, checksum in checksums_of(new).items():
+        if name in written or name not in earlier:  # an older tinygen's file has no checksum: it counts as unchanged
+            written.setdefault(name, set()).add(checksum)
+    manifest = {
+        "tinygen": VERSION,
+        "export": export,
+        "files": sorted(earlier | set(new)),
+        SHA256: {name: sorted(known) for name, known in sorted(written.items())},
+    }
+    (staging / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (staging / OLD).mkdir()
+    if (folder / MANIFEST).exists():
+        shutil.copy2(folder / MANIFEST, staging / OLD / MANIFEST)
+
+
+def _exchange(folder: Path, staging: Path, files: Mapping[str, Content], stale: set[str]) -> None:
+    """Put the new files in the old ones' places; when that fails or is interrupted, undo what was done."""
+    fresh, old = staging / NEW, staging / OLD
+    names = [*sorted(stale), *sorted(name for name in files if name != MANIFEST)]
     try:
-        # the manifest goes last, so that it never describes files that are not there yet
-        for name in [*sorted(stale), *sorted(files, key=lambda name: (name == MANIFEST, name))]:
+        # a manifest replaces another in one step: the folder is never without
+        (staging / MANIFEST).replace(folder / MANIFEST)
+        for name in names:
             if (folder / name).exists():
                 (old / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).replace(old / name)
-                moved.append(name)
             if name in files:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).replace(folder / name)
-                placed.append(name)
-    except OSError:
-        for name in placed:
-            (folder / name).unlink(missing_ok=True)
-        for name in moved:
-            (old / name).replace(folder / name)
-        _remove_empty_folders(folder, placed)
+        (fresh / MANIFEST).replace(folder / MANIFEST)
+    except BaseException:  # KeyboardInterrupt too
+        _undo(folder, staging, files, names)
         raise
     _remove_empty_folders(folder, stale)
+
+
+def _undo(folder: Path, staging: Path, files: Mapping[str, Content], names: list[str]) -> None:
+    """Take an exchange back. What was done shows in the folders alone: an interrupt can come between any two steps."""
+    fresh, old = staging / NEW, staging / OLD
+    placed = [name for name in names if name in files and not (fresh / name).exists()]
+    for name in placed:
+        (folder / name).unlink(missing_ok=True)
+    for name in names:
+        if (old / name).exists():
+            (old / name).replace(folder / name)
+    _remove_empty_folders(folder, names)
+    if (old / MANIFEST).exists():
+        (old / MANIFEST).replace(folder / MANIFEST)
+    else:
+        (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def _remove_empty_folders(folder: Path, names: list[str] | set[str]) -> None:
@@ -160,25 +214,40 @@ def _check_place(folder: Path, name: str, content: Content, earlier: set[str]) -
     )
 
 
-def _earlier_build(folder: Path) -> tuple[set[str], dict[str, str]]:
-    """The files that the folder's manifest lists, and their checksums; empty for a new or empty folder."""
+def _export(manifest: Mapping[str, object]) -> str:
+    """The build system that a manifest says its project is for; empty where it is no word that a warning can print."""
+    found = manifest.get("export", "")
+    return found if isinstance(found, str) and re.fullmatch("[a-z-]{1,20}", found) else ""
+
+
+def _earlier_build(folder: Path) -> tuple[set[str], dict[str, frozenset[str]], str]:
+    """The files that the folder's manifest lists, the checksums that each may have, and the build system that they are
+    for; empty for a new folder.
+
+    After a build that was killed a file may have that build's checksum or the one before.
+    """
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"{place}: this is a file. Choose a folder with -o.")
     if not folder.exists():
-        return set(), {}
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: this is a file. Choose a folder with -o.")
+        return set(), {}, ""
     if not any(folder.iterdir()):
-        return set(), {}
+        return set(), {}, ""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         manifest["tinygen"]
+        export = _export(manifest)
         names = {str(name) for name in manifest["files"]}
-        checksums = {str(name): str(checksum) for name, checksum in manifest.get(SHA256, {}).items()}
+        checksums = {
+            str(name): frozenset(map(str, known if isinstance(known, list) else [known]))
+            for name, known in manifest.get(SHA256, {}).items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{folder}: this folder holds files that tinygen did not write. Choose another one with -o, or empty it."
         ) from error
     inside = {name for name in names if _is_inside(folder, name)}
-    return inside, {name: checksum for name, checksum in checksums.items() if name in inside}
+    return inside, {name: known for name, known in checksums.items() if name in inside}, export
 
 
 def _is_inside(folder: Path, name: str) -> bool:

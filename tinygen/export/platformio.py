@@ -23,6 +23,7 @@ from tinygen.export.render import (
     selftest_program,
     sources_among,
 )
+from tinygen.export.taken import refuse_arduino_libraries, refuse_esp_idf_components
 
 NAME = "platformio"
 _SUFFIXES: dict[str, str] = {"arduino": ".cpp", "espidf": ".c", "stm32cube": ".c"}
@@ -39,6 +40,10 @@ def export(bundle: Bundle) -> dict[str, str]:
             f"board {board.name}: project.platformio_framework is {framework!r}; --export platformio knows "
             f"{', '.join(_SUFFIXES)}. Write one of them that `pio boards` lists for the board."
         )
+    if framework == "arduino":
+        refuse_arduino_libraries(bundle)
+    if framework == "espidf":
+        refuse_esp_idf_components(bundle)
     main, app = f"main{_SUFFIXES[framework]}", f"app{_SUFFIXES[framework]}"
     program = {**selftest_program(bundle, "src/"), **_firmware(bundle)}
     more: dict[str, Any] = {"main": main, "app": app, "sources": (main, *sources_among(program))}

@@ -57,5 +57,5 @@ def next_command(kind: ProjectKind, bundle: Bundle, folder: str) -> str:
         ProjectKind.ARDUINO: f"arduino-cli compile --fqbn {ids.arduino_fqbn} --library {lib} {example}",
         ProjectKind.ESP_IDF: f"idf.py -C {at} build flash monitor",
         ProjectKind.ZEPHYR: f"west build -b {ids.zephyr_board} -d {build} {sample}",
-        ProjectKind.CMAKE: f"cmake -S {at} -B {build} && cmake --build {build} && ctest --test-dir {build}",
+        ProjectKind.CMAKE: f"cmake -S {at} -B {build} && cmake --build {build} && (cd {build} && ctest)",
     }[kind]

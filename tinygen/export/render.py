@@ -118,15 +118,8 @@ def c_files(bundle: Bundle, index: int, include: str, source: str) -> dict[str, 
     """
     files: dict[str, str] = {}
     for name, text in {**bundle.models[index].sources.files, **bundle.selftests[index]}.items():
-        if name.endswith("_selftest.c"):
-            text = only_when_validating(text, name.removesuffix(".c"))
         files[(include if name.endswith(".h") else source) + name] = text
     return files
-
-
-def only_when_validating(text: str, stem: str) -> str:
-    """The text of a C file for builds with TINYGEN_VALIDATE; without, nothing but a name, for C has no empty files."""
-    return f"#ifdef TINYGEN_VALIDATE\n\n{text}\n#else\n\ntypedef int {stem}_is_left_out;\n\n#endif\n"
 
 
 def sources_among(files: Iterable[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from enum import Enum
 
-from tinygen.boards import Board, RegisterStep, UartFamily
+from tinygen.boards import Board, RegisterStep
 from tinygen.emit.environment import environment
 from tinygen.errors import BoardError
 from tinygen.export.render import file_name
@@ -43,7 +43,8 @@ STOCK = {
     "stm32f746-discovery": "platforms/boards/stm32f7_discovery-bb.repl",
     "nucleo-h743zi": "platforms/boards/nucleo_h753zi.repl",
 }
-"""Renode's own platform files of our boards; they load an SVD file from the network, so ours are the default."""
+"""Renode's own platform files of our boards. They load an SVD file from the network, so ours are the default; and in
+Renode 1.16.1 none has the core's cycle counter, which the self-test looks for."""
 
 REGISTERS = "registers_"
 RESERVED = frozenset(
@@ -118,15 +119,9 @@ def uart_name(board: Board) -> str:
     return f"{name}_uart" if name in RESERVED or name.startswith(REGISTERS) else name
 
 
-def supports(board: Board) -> bool:
-    """Whether Renode has a core and a console for the board."""
-    emulation = board.emulation
-    return bool(emulation.renode_cpu and emulation.renode_uart) and board.console.uart is not UartFamily.SEMIHOSTING
-
-
 def platform_text(board: Board) -> str:
     """The .repl: core, memories, console, and memory in place of the registers that the console's set-up writes."""
-    if not supports(board):
+    if not board.runs_in_renode:
         raise BoardError(
             f"board {board.name}: its description has no renode_cpu, no renode_uart or no UART as console; add them "
             "under [emulation] and [console] to run it in Renode."
@@ -144,7 +139,7 @@ def platform_text(board: Board) -> str:
         "board": board,
         "title": _comment(board.title),
         "architecture": board.target.architecture.value,
-        "mips": min(max(board.clock_hz // 1_000_000, 1), MOST_MIPS),
+        "mips": _mips(board),
         "has_cycle_counter": _has_cycle_counter(board),
         "clint": _clint(board),
         "memories": memories,
@@ -173,7 +168,7 @@ def renode_files(board: Board, expected: Expected, platform: RenodePlatform = Re
         "platform": f"$ORIGIN/{own}" if is_own else f"@{STOCK[board.name]}",
         "robot_platform": f'"${{CURDIR}}/{own}"' if is_own else f"@{STOCK[board.name]}",
         "uart": _Uart(uart_name(board), ""),
-        "commands": start_commands(board) if is_own else (),
+        "commands": start_commands(board) if is_own else stock_commands(board),
         "virtual_seconds": VIRTUAL_SECONDS,
         "real_seconds": REAL_SECONDS,
     }
@@ -204,6 +199,16 @@ def start_commands(board: Board) -> tuple[str, ...]:
     if board.target.architecture is Architecture.ARM_M and any(memory.origin < flash for memory in board.memories):
         commands.append(f"sysbus.cpu VectorTableOffset 0x{flash:X}")
     return tuple(commands)
+
+
+def stock_commands(board: Board) -> tuple[str, ...]:
+    """What Renode's own platform file of the board lacks: the cycle counter, and a core as fast as it counts."""
+    mips = _mips(board)
+    return (
+        f"sysbus.cpu PerformanceInMips {mips}",
+        f'machine LoadPlatformDescriptionFromString "dwt: Miscellaneous.DWT @ sysbus 0x{DWT[0]:08X} '
+        f'{{ frequency: {mips}000000 }}"',
+    )
 
 
 def register_blocks(board: Board) -> tuple[RegisterBlock, ...]:
@@ -237,6 +242,11 @@ def _core_spans(board: Board) -> list[Span]:
     if board.target.architecture is not Architecture.ARM_M:
         return []
     return [Span("nvic", *NVIC), *([Span("dwt", *DWT)] if _has_cycle_counter(board) else [])]
+
+
+def _mips(board: Board) -> int:
+    """Instructions in a virtual microsecond: one a clock."""
+    return min(max(board.clock_hz // 1_000_000, 1), MOST_MIPS)
 
 
 def _has_cycle_counter(board: Board) -> bool:

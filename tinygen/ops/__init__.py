@@ -6,6 +6,7 @@ from tinygen.ops.concatenation import Concatenation
 from tinygen.ops.conv2d import Conv2D
 from tinygen.ops.depthwise_conv2d import DepthwiseConv2D
 from tinygen.ops.dequantize import Dequantize
+from tinygen.ops.expand_depthwise import ExpandDepthwise
 from tinygen.ops.expand_dims import ExpandDims
 from tinygen.ops.fully_connected import FullyConnected
 from tinygen.ops.hard_swish import HardSwish
@@ -50,3 +51,6 @@ OPS: tuple[type[Op], ...] = (
     Sub,
     Tanh,
 )
+
+MADE_BY_PASSES: tuple[type[Op], ...] = (ExpandDepthwise,)
+"""Operators that no file has."""

@@ -6,20 +6,17 @@ planes from which depthwise_conv2d_s8__dsp_3x3 computes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinygen.ir import Access, Cost, Int32, Int32Array, Kernel, Node, Params, Reference
-from tinygen.ops import conv2d_costs, conv2d_dsp, depthwise_dsp, dsp, expand_parts
+from tinygen.ops import conv2d_costs, conv2d_dsp, depthwise_dsp, dsp, expand_parts, expand_slices
 from tinygen.ops.constants import clamp_bounds
-from tinygen.ops.conv2d_dsp import PIXELS, layer_of, straight_and_loop
+from tinygen.ops.conv2d_dsp import layer_of
 from tinygen.ops.depthwise_dsp import Tiling, kept_rows_3x3, requantisation, row_bytes_3x3
 from tinygen.ops.expand_parts import depthwise_of, expand_of, of_part
+from tinygen.ops.expand_slices import GROUP, columns_read
 from tinygen.ops.window import filter_windows
-
-GROUP = 4
-"""Channels that are spread to planes together."""
 
 SPREAD = 5
 """Instructions that a pixel of a group takes longer where rows are spread to blocks one by one."""
@@ -77,8 +74,8 @@ def params(node: Node, reference: Reference) -> ExpandDepthwise3x3Params:
 
 
 def slice_channels(node: Node, slices: Slices) -> int:
-    """Channels of a slice: no more than there are, in whole groups."""
-    return min(slices.channels, -(-node.output.shape[3] // GROUP) * GROUP)
+    """Channels of a slice."""
+    return expand_slices.no_wider(node, slices.channels)
 
 
 def strip_rows(node: Node, slices: Slices) -> int:
@@ -88,29 +85,13 @@ def strip_rows(node: Node, slices: Slices) -> int:
     return max(1, min(rows, node.output.shape[1]))
 
 
-def columns_read(node: Node) -> int:
-    """Columns of the input that windows see."""
-    _, across = filter_windows(depthwise_of(node))
-    return min(node.input(0).shape[2], across.stride * (across.output - 1) + 3 - across.before)
-
-
-def pixels_together(node: Node) -> int:
-    """Pixels that are expanded at a time: three, of which the last ones may be done twice, or one."""
-    return PIXELS if columns_read(node) >= PIXELS else 1
-
-
 def switches(node: Node, slices: Slices) -> Mapping[str, str]:
-    """How sums are expanded, as conv2d_s8__dsp names it; then the shape and the depthwise part's requantisation."""
-    expand, depthwise = expand_of(node), depthwise_of(node)
-    layer, form = layer_of(expand), requantisation(depthwise, "negated")
+    """How a slice is expanded, the shape, and the depthwise part's requantisation."""
+    depthwise = depthwise_of(node)
+    form = requantisation(depthwise, "negated")
     _, across = filter_windows(depthwise)
-    first, loop = straight_and_loop(layer.patch.groups)
     return {
-        "slice": f"r{layer.patch.rest}",
-        "unroll": f"{first}n{loop}" if loop else f"{first}",
-        "unpack": "shared" if layer.shared else "plain",
-        "expand": f"affine{layer.fit.shifts[0]}" if layer.fit else "twice",
-        "clamp": conv2d_dsp.clamp_kind(expand),
+        **expand_slices.switches(node),
         "stride": str(across.stride),
         "input_width": str(node.input(0).shape[2]),
         "output_width": str(across.output),
@@ -124,26 +105,19 @@ def switches(node: Node, slices: Slices) -> Mapping[str, str]:
 
 
 def scratch_bytes(node: Node, slices: Slices) -> int:
-    """What some pixels read, as 16-bit values, the planes of a slice, and one row of it."""
+    """What some pixels read, the planes of a slice, and one row of it."""
     depthwise, channels = depthwise_of(node), slice_channels(node, slices)
-    expanded = 8 * pixels_together(node) * layer_of(expand_of(node)).patch.groups
     planes = (strip_rows(node, slices) + kept_rows_3x3(depthwise)) * row_bytes_3x3(depthwise)
-    return expanded + channels * (planes + columns_read(node))
+    return expand_slices.pixels_bytes(node) + channels * (planes + columns_read(node))
 
 
 def call_instructions(node: Node, slices: Slices, rows: int) -> int:
-    """Of a call on so many rows, from what the parts take and how often a slice extends the input anew."""
-    expand, depthwise = expand_of(node), depthwise_of(node)
-    patch, width = layer_of(expand).patch, columns_read(node)
-    together = pixels_together(node)
-    turns = -(-width // together)
-    a_pixel = conv2d_costs.cost(expand, Reference.LITERT).instructions / math.prod(expand.output.shape[:3])
-    again = -(-node.output.shape[3] // slice_channels(node, slices)) - 1
-    extend = 12 * patch.words + 9 * patch.rest + 50
-    made = turns * (together * a_pixel + again * extend)
-    spread = SPREAD * width * -(-node.output.shape[3] // GROUP)
-    tiling = Tiling(min(GROUP, node.output.shape[3]), strip_rows(node, slices))
-    of_depthwise = depthwise_dsp.call_instructions_3x3(depthwise, tiling, rows)
+    """Of a call on so many rows, from what the parts take."""
+    channels = node.output.shape[3]
+    made = expand_slices.row_instructions(node, slice_channels(node, slices))
+    spread = SPREAD * columns_read(node) * -(-channels // GROUP)
+    tiling = Tiling(min(GROUP, channels), strip_rows(node, slices))
+    of_depthwise = depthwise_dsp.call_instructions_3x3(depthwise_of(node), tiling, rows)
     return round(expand_parts.needed_rows(node, rows) * (made + spread)) + of_depthwise
 
 

@@ -35,8 +35,14 @@ def input_rows(node: Node, operand: int, begin: int, end: int) -> tuple[int, int
 def needed_rows(node: Node, rows: int) -> int:
     """Rows that a call on so many output rows of one image expands, away from the border."""
     down, _ = filter_windows(depthwise_of(node))
-    extent = (down.taps - 1) * down.dilation + 1
+    extent = window_rows(node)
     return min((rows - 1) * min(down.stride, extent) + extent, node.input(0).shape[1])
+
+
+def window_rows(node: Node) -> int:
+    """Rows of the expanded tensor that a window spans."""
+    down, _ = filter_windows(depthwise_of(node))
+    return (down.taps - 1) * down.dilation + 1
 
 
 def of_part(part: str, rule: Constraint) -> Constraint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol, cast
 
 from tinygen.ir import Node, Padding
@@ -90,6 +91,7 @@ class Strided(Protocol):
     dilation_h_factor: int
 
 
+@lru_cache(maxsize=64)
 def filter_windows(node: Node) -> tuple[Window, Window]:
     """The windows along height and width of an operator whose second input is the filter, NHWC or OHWI."""
     op = cast(Strided, node.op)

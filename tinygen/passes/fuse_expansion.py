@@ -1,6 +1,6 @@
 """A pointwise convolution and the depthwise one behind it become one operator, which computes some rows anew.
 
-That is no gain by itself: it is a way to a smaller arena that `tinygen.recompute` tries, for tensors it names.
+That is no gain by itself: it is a way to a smaller arena that `tinygen.plan.recompute` tries, for tensors it names.
 """
 
 from __future__ import annotations
@@ -37,9 +37,8 @@ def fuse_expansions(graph: Graph, tensors: Collection[int]) -> Graph:
     for node in graph.nodes:
         if len(node.outputs) == 1 and node.output.index in tensors:
             continue
-        source = node.inputs[0].index if node.inputs and node.inputs[0] is not None else None
-        if source is not None and source in tensors and isinstance(node.op, DepthwiseConv2D):
-            expand = makers[source]
+        if isinstance(node.op, DepthwiseConv2D) and node.input(0).index in tensors:
+            expand = makers[node.input(0).index]
             fusions.append(Fusion(_in_file(graph, expand), expand.op.name, expand.index, node.index))
             inputs = (*expand.inputs, *node.inputs[1:])
             node = Node(ExpandDepthwise(expand, node), inputs, node.outputs, node.index)

@@ -16,10 +16,11 @@ else may, so an output starts inside its dying input, as far as the kernel's ord
 The most bytes that live at one time is a lower bound; packing tries orders of placement until it is reached.
 """
 
-from tinygen.plan.arrange import arrange, arrange_within, is_huge, most_instructions, plan
+from tinygen.plan.arrange import arrange, plan
 from tinygen.plan.blocks import Block, blocks_of
 from tinygen.plan.order import arrange_in_best_order
 from tinygen.plan.progress import Progress
+from tinygen.plan.recompute import recompute
 from tinygen.plan.values import Buffer, Plan, Step, View
 
 __all__ = [
@@ -31,9 +32,7 @@ __all__ = [
     "View",
     "arrange",
     "arrange_in_best_order",
-    "arrange_within",
     "blocks_of",
-    "is_huge",
-    "most_instructions",
     "plan",
+    "recompute",
 ]

@@ -7,6 +7,7 @@ the only reading of `Access`: birth and death of bytes, and the check of every p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -139,7 +140,13 @@ class Layer:
 def layers_of(graph: Graph, schedule: Schedule) -> tuple[Layer | None, ...]:
     """Every node with its kernel; None where it is a view."""
     kernels = [schedule.kernels[index] for index in range(len(graph.nodes))]
-    return tuple(None if k is None else Layer(n, k) for n, k in zip(graph.nodes, kernels, strict=True))
+    return tuple(None if k is None else _layer(n, k) for n, k in zip(graph.nodes, kernels, strict=True))
+
+
+@lru_cache(maxsize=256)
+def _layer(node: Node, kernel: Kernel) -> Layer:
+    """The planner asks for the same ones for every plan that it weighs."""
+    return Layer(node, kernel)
 
 
 def pixel_bytes(tensor: Tensor) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
+from tinygen.boards import Board
 from tinygen.compile import Compiled
+from tinygen.export import ProjectKind, default_kind
 from tinygen.toolchain import CodeSize
 from tinygen.validate.run import Comparison
 
@@ -38,9 +40,35 @@ def demo_summary(what: str, compiled: Compiled, size: CodeSize | None, compariso
         + ("all equal, bit for bit" if comparison.equal else f"{totals.values_different:,} DIFFER"),
         "",
         "Your own int8 model:",
-        f"  tinygen inspect model.tflite --board {board.name}     what is in it, and does it fit",
-        f"  tinygen build model.tflite --board {board.name}       the C, ready for your project",
-        f"  tinygen validate model.tflite --board {board.name}    the same proof for it",
-        "Other boards: tinygen boards. What is installed: tinygen doctor.",
+        *_next_steps(board),
     ]
     return Text("\n".join(lines))
+
+
+def _next_steps(board: Board) -> list[str]:
+    """The commands for a model of the user's, from a look at it to the board's own word."""
+    ids = board.project
+    kinds = {
+        ProjectKind.ARDUINO: ids.arduino_fqbn,
+        ProjectKind.ESP_IDF: ids.esp_idf_target,
+        ProjectKind.ZEPHYR: ids.zephyr_board,
+        ProjectKind.CMAKE: ProjectKind.CMAKE.value,  # it needs no id
+    }
+    default = default_kind(board)
+    others = ", ".join(kind.value for kind, name in kinds.items() if name and kind is not default)
+    project = "a PlatformIO project; in its folder, pio run -t upload flashes it"
+    rows = [
+        ("inspect", "", "what is in it, and does it fit"),
+        ("build", "", project if default is ProjectKind.PLATFORMIO else "a CMake project; its README has the commands"),
+        ("validate", "", "the same proof for it"),
+    ]
+    if others:
+        rows.insert(2, ("build", " --export KIND", f"the same for {others}"))
+    if board.runs_in_renode:
+        rows.append(("validate", " --emulator renode", "the same in Renode; docs/ci.md for your CI"))
+    if default is ProjectKind.PLATFORMIO:
+        rows.append(("validate", " --port /dev/ttyACM0", "what the flashed board itself says"))
+    commands = [f"  tinygen {verb} model.tflite --board {board.name}{more}" for verb, more, _ in rows]
+    width = max(map(len, commands)) + 3
+    steps = [f"{command:{width}}{what}" for command, (*_, what) in zip(commands, rows, strict=True)]
+    return [*steps, "Other boards: tinygen boards. What is installed: tinygen doctor."]

@@ -102,14 +102,17 @@ _PURPOSE: dict[Family, str] = {
 }
 
 
-def find_toolchain(target: Target, *, prefer: str | None = None) -> Toolchain:
-    """The best compiler for `target`; `prefer` names a family (`gcc`, `zig`, or its full name)."""
+def find_toolchain(target: Target, *, prefer: str | None = None, advise: Sequence[Family] = ()) -> Toolchain:
+    """The best compiler for `target`; `prefer` names a family (`gcc`, `zig`, or its full name).
+
+    Raises ToolError where there is none; it says how to install one of the families in `advise`, or any.
+    """
     families = [f for f in target.families if prefer is None or prefer == f.value or f.value.endswith(f"-{prefer}")]
     for family in families:
         found = find_family(family)
         if found is not None:
             return found
-    wanted = families or target.families
+    wanted = advise or families or target.families
     if not families:
         raise ToolError(
             f"toolchain: {prefer!r} does not build for {target.name}. "
@@ -123,9 +126,14 @@ def find_toolchain(target: Target, *, prefer: str | None = None) -> Toolchain:
 
 def install_hint(target: Target, families: Sequence[Family] = ()) -> str:
     """How to get a compiler for `target`: one of the families given, or any that makes the chip's own code."""
-    wanted = families or [family for family in target.families if family is not Family.XTENSA_GCC]
+    wanted = families or chip_families(target)
     ways = dict.fromkeys(_INSTALL[family] for family in wanted)
     return f"Install one: {'; or '.join(ways)}."
+
+
+def chip_families(target: Target) -> tuple[Family, ...]:
+    """The families whose code runs on the chip itself: not the one that serves Xtensa chips with a smaller core's."""
+    return tuple(family for family in target.families if family is not Family.XTENSA_GCC)
 
 
 @cache

@@ -9,7 +9,7 @@ from tinygen.board_code import FILE_NAME, board_header, console_sources, counter
 from tinygen.boards import Board
 from tinygen.errors import ToolError
 from tinygen.targets import WINDOWED, Architecture
-from tinygen.toolchain.find import Toolchain, find_toolchain, install_hint
+from tinygen.toolchain.find import Toolchain, chip_families, find_toolchain, install_hint
 from tinygen.toolchain.firmware import VALIDATE, Firmware, arena_section, compile_objects, link, write_sources
 from tinygen.toolchain.options import Build
 from tinygen.toolchain.platforms import Platform, start_sources
@@ -28,7 +28,7 @@ def build_selftest(
 
     With SELF_TEST_SIM the objects of an Xtensa chip are linked for QEMU's windowed sim machine instead.
     """
-    toolchain = toolchain or find_toolchain(board.target)
+    toolchain = toolchain or find_toolchain(board.target, advise=chip_families(board.target))
     if board.target.architecture is Architecture.XTENSA and toolchain.family not in WINDOWED:
         raise ToolError(
             f"self-test: {toolchain.name} makes no code that runs on {board.name} itself. {install_hint(board.target)}"

@@ -9,13 +9,15 @@ from pathlib import Path
 from tinygen.compile import Compiled
 from tinygen.emulate.renode import NAME, find_renode, run_renode
 from tinygen.errors import MismatchError
+from tinygen.export.renode import REAL_SECONDS
 from tinygen.toolchain import build_selftest
 from tinygen.validate.compare import Totals
 from tinygen.validate.inputs import Inference, load_inputs, random_inputs
 from tinygen.validate.run import Comparison, Progress, reference_tensors, silent
 from tinygen.validate.vectors import selftest_sources, vectors_of
 
-REAL_SECONDS = 600.0
+COMPARED = "compared by the CRC-32 of each layer's tensor"
+COUNTED = "instructions include the hook after each step"
 
 
 def validate_in_renode(
@@ -25,12 +27,14 @@ def validate_in_renode(
     *,
     inputs: int | Path | Sequence[Inference] = 16,
     seed: int = 0,
+    timeout_s: float = REAL_SECONDS,
     progress: Progress = silent,
 ) -> Comparison:
     """Like `validate`, with inputs and the reference's checksums inside the firmware.
 
-    `named` is Renode's program, or None for the one on the PATH; `files` are the board's platform file by name. A
-    checksum does not tell which element differs, so a difference is a MismatchError that names the layers.
+    `named` is Renode's program, or None for the one on the PATH; `files` are the board's platform file by name;
+    `timeout_s` bounds the run in real time. A checksum does not tell which element differs, so a difference is a
+    MismatchError that names the layers.
     """
     program = find_renode(named)
     graph = compiled.program.graph
@@ -47,10 +51,15 @@ def validate_in_renode(
         progress("compile, self-test", 0, 1)
         firmware = build_selftest(sources, compiled.program.name, compiled.board, Path(folder) / "build")
         progress(NAME, 0, 1)
-        result = run_renode(firmware, files, program, Path(folder) / "run", timeout_s=REAL_SECONDS)
+        result = run_renode(firmware, files, program, Path(folder) / "run", timeout_s=timeout_s)
     wanted = f"TINYGEN PASS {compiled.program.name} inputs={len(inferences)} layers={len(graph.nodes)}"
-    if not result.passed or result.lines[-1] != wanted:
-        shown = "\n".join(f"  {line}" for line in result.lines)
+    shown = "\n".join(f"  {line}" for line in result.lines)
+    if result.passed and result.lines[-1] != wanted:
+        raise MismatchError(
+            f"{compiled.model.label}: the firmware in Renode passed another self-test than the one that was built; the "
+            f"last line wanted is: {wanted}. Is the program that was run Renode?\n{shown}"
+        )
+    if not result.passed:
         raise MismatchError(
             f"{compiled.model.label}: the firmware in Renode differs from {compiled.options.reference.value}. "
             f"--emulator unicorn or qemu shows the element and both values.\n{shown}"
@@ -67,5 +76,5 @@ def validate_in_renode(
         instructions_min=result.instructions,
         instructions_max=result.instructions,
         stack_bytes=None,
-        notes=("compared by the CRC-32 of each layer's tensor; instructions include the hook after each step",),
+        notes=(COMPARED if result.instructions is None else f"{COMPARED}; {COUNTED}",),
     )

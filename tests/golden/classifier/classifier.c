@@ -72,9 +72,9 @@ extern const int32_t classifier_layer_5_exponentials[70];
 TINYGEN_CHECK(classifier_layer_0_fits_the_arena, 64 <= CLASSIFIER_ARENA_BYTES);
 TINYGEN_CHECK(classifier_layer_1_fits_the_arena, 55 <= CLASSIFIER_ARENA_BYTES);
 TINYGEN_CHECK(classifier_layer_2_fits_the_arena, 55 <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_layer_3_fits_the_arena, 3 <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_layer_4_fits_the_arena, 8 <= CLASSIFIER_ARENA_BYTES);
-TINYGEN_CHECK(classifier_layer_5_fits_the_arena, 8 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_3_fits_the_arena, 7 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_4_fits_the_arena, 7 <= CLASSIFIER_ARENA_BYTES);
+TINYGEN_CHECK(classifier_layer_5_fits_the_arena, 4 <= CLASSIFIER_ARENA_BYTES);
 TINYGEN_CHECK(classifier_input_0_fits_the_arena, 4 + CLASSIFIER_INPUT_0_BYTES <= CLASSIFIER_ARENA_BYTES);
 TINYGEN_CHECK(classifier_output_0_fits_the_arena, CLASSIFIER_OUTPUT_0_BYTES <= CLASSIFIER_ARENA_BYTES);
 TINYGEN_CHECK(
@@ -629,7 +629,7 @@ static void layer_2(void *arena, int32_t row_begin, int32_t row_end)
         { bytes + 28, 9, 3 },
     };
     const tinygen_sink out[] = {
-        { bytes + 0, 3, 1 },
+        { bytes + 4, 3, 1 },
     };
 
     average_pool2d_s8__c(&params, in, out, row_begin, row_end);
@@ -654,10 +654,10 @@ static void layer_4(void *arena, int32_t row_begin, int32_t row_end)
     };
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
-        { bytes + 0, 3, 1 },
+        { bytes + 4, 3, 1 },
     };
     const tinygen_sink out[] = {
-        { bytes + 4, 4, 1 },
+        { bytes + 0, 4, 1 },
     };
 
     fully_connected_s8__c_single(&params, in, out, row_begin, row_end);
@@ -675,7 +675,7 @@ static void layer_5(void *arena, int32_t row_begin, int32_t row_end)
     };
     uint8_t *const bytes = (uint8_t *)arena;
     const tinygen_source in[] = {
-        { bytes + 4, 4, 1 },
+        { bytes + 0, 4, 1 },
     };
     const tinygen_sink out[] = {
         { bytes + 0, 4, 1 },
@@ -704,7 +704,7 @@ void classifier_run(void *arena)
     layer_1(arena, 0, 3);
     layer_2(arena, 0, 1);
     /* Layer 3: RESHAPE, int8 1x1x1x3 -> int8 1x3: the same bytes, nothing to do */
-    TINYGEN_STEP(3, 0, (uint8_t *)arena + 0, 3, 1, 3, 0, 1);
+    TINYGEN_STEP(3, 0, (uint8_t *)arena + 4, 3, 1, 3, 0, 1);
     layer_4(arena, 0, 1);
     layer_5(arena, 0, 1);
 }

@@ -1,6 +1,7 @@
 *** Comments ***
 The self-test of model on stm32f4-discovery passes, and touches nothing outside the board's memories and console.
-Run it with: renode-test --test-timeout 600 model.robot
+Run it from a folder whose path has no spaces, where reports are written; quote the path of this file, which may have some:
+renode-test --test-timeout 600 "path/to/model.robot"
 
 *** Settings ***
 Library           OperatingSystem
