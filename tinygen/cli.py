@@ -38,6 +38,7 @@ from tinygen.ir import Reference
 from tinygen.ops import OPS
 from tinygen.plan.picture import memory_picture
 from tinygen.report import tables
+from tinygen.report.changes import fusion_rows
 from tinygen.report.choice import choice_json, choice_rows
 from tinygen.report.demo import EXAMPLES, demo_summary
 from tinygen.report.manifest import (
@@ -258,6 +259,7 @@ def inspect(options: argparse.Namespace) -> int:
     if choice:
         program = choice.compiled.program
         names = {t.index: f"{t.describe()} {t.name}" for t in program.graph.tensors()}
+        console.print(tables.facts(fusion_rows(program.graph)))
         console.print(tables.layer_table(program))
         if program.graph.reductions:
             console.print(tables.reduction_table(program.graph))

@@ -74,4 +74,29 @@ def float_edges() -> bytes:
     return b.finish()
 
 
-MODELS: dict[str, Callable[[], bytes]] = {"classifier": classifier, "float_edges": float_edges}
+def pointwise() -> bytes:
+    """One pointwise convolution, of three pixels and two: assembly for DSP, and the portable C that defines it."""
+    rng = np.random.default_rng(2)
+    b = ModelBuilder("pointwise")
+    x = b.input((1, 1, 5, 8), scale=0.05, zero_point=-3, name="image")
+    scales = [0.01, 0.02, 0.015, 0.012]
+    w = b.constant(rng.integers(-127, 128, (4, 1, 1, 8), np.int8), scales=scales, zero_points=[0] * 4, name="weights")
+    bias = b.constant(rng.integers(-900, 900, 4, np.int32), scales=[0.05 * s for s in scales], zero_points=[0] * 4)
+    y = b.tensor((1, 1, 5, 4), scale=0.1, zero_point=-128, name="features")
+    b.node(
+        "CONV_2D",
+        [x, w, bias],
+        [y],
+        version=3,
+        stride_h=1,
+        stride_w=1,
+        padding="VALID",
+        fused_activation_function="RELU",
+    )
+    b.output(y)
+    return b.finish()
+
+
+MODELS: dict[str, Callable[[], bytes]] = {"classifier": classifier, "float_edges": float_edges, "pointwise": pointwise}
+BOARDS = {"classifier": "microbit", "float_edges": "microbit", "pointwise": "nano33"}
+"""microbit's instruction set has no features, so the portable kernels are chosen; nano33 has DSP."""

@@ -19,6 +19,7 @@ from tinygen.errors import ToolError
 from tinygen.ir import Graph, Reduction, Reference
 from tinygen.passes import constant_channels
 from tinygen.passes.constant_channels import drop_constant_channels
+from tinygen.report.changes import changes_rows
 from tinygen.tflite import read, read_model
 from tinygen.validate.evaluate import evaluate
 from tinygen.validate.inputs import random_inputs
@@ -299,6 +300,12 @@ def test_inspect_lists_every_channel_that_is_left_out(tmp_path: Path, capsys: py
     assert (told["macs"], told["model_macs"]) == (16 * (2 * 4 + 4 * 2), 16 * (2 * 8 + 8 * 2))
     assert main(["inspect", path, "--board", "nano33"]) == 0
     assert f"    0   t{m.made}              8          4          4        0" in capsys.readouterr().out
+
+
+def test_summaries_count_them_and_name_the_command_that_lists_them(tmp_path: Path) -> None:
+    path, _ = a_file(tmp_path)
+    rows = dict(changes_rows(compile_model(read(path), load_board("nano33")).program.graph))
+    assert rows["channels"] == "4 of 10 are not computed: 4 are constant; `tinygen inspect --board` lists them"
 
 
 def test_the_command_lines_option_keeps_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -279,3 +279,8 @@ def test_inspect_lists_what_is_fused(tmp_path: Path, capsys: pytest.CaptureFixtu
     name = f"t{padded}"
     assert told["fused_tensors"] == [{"tensor": padded, "name": name, "op": "PAD", "operator": 0, "into": 1}]
     assert [layer["op"] for layer in told["layers"]] == ["CONV_2D"]
+    assert main(["inspect", str(path), "--board", "nano33"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() == "fused PAD, operator 0, into operator 1".split() for line in lines)
+    heads = [line.split()[0] for line in lines if line.strip().startswith(("operator", "layer"))]
+    assert heads == ["operator", "layer"]  # the file's numbers, and those that --kernel takes

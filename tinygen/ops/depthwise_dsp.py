@@ -39,7 +39,7 @@ THIN = Room(0, 0)
 LEAN = Room(384, 640)
 SMALL = Room(1536, 2048)
 LARGE = Room(3072, 6144)
-"""From a row of a channel at a time to all rows of most layers."""
+"""From a row of a channel at a time to all rows of most layers: dsp_3x3bare, 3x3thin, 3x3lean, 3x3 and 3x3l."""
 
 LARGEST_OFFSET = 4095
 """Of a load or store instruction."""

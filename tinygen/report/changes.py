@@ -50,10 +50,14 @@ def changes_json(graph: Graph) -> Json:
 
 def changes_rows(graph: Graph) -> list[tuple[str, str]]:
     """Lines of facts, or none where nothing was left out."""
-    rows = [
+    return [*fusion_rows(graph), *_channel_rows(graph)]
+
+
+def fusion_rows(graph: Graph) -> list[tuple[str, str]]:
+    """A line of facts for each operator that another one does."""
+    return [
         ("fused", f"{fusion.op}, operator {fusion.operator}, into operator {fusion.into}") for fusion in graph.fusions
     ]
-    return [*rows, *_channel_rows(graph)]
 
 
 def _channel_rows(graph: Graph) -> list[tuple[str, str]]:
@@ -64,7 +68,8 @@ def _channel_rows(graph: Graph) -> list[tuple[str, str]]:
     constant = sum(len(r.constants) for r in graph.reductions.values())
     unused = sum(len(r.unused) for r in graph.reductions.values())
     text = f"{constant + unused:,} of {sum(channels.values()):,} are not computed: {constant:,} are constant"
-    return [("channels", text + (f", nothing depends on {unused:,}" if unused else ""))]
+    text += f", nothing depends on {unused:,}" if unused else ""
+    return [("channels", f"{text}; `tinygen inspect --board` lists them")]
 
 
 def producers(graph: Graph) -> Mapping[int, int]:

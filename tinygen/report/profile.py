@@ -10,12 +10,24 @@ from rich.text import Text
 
 from tinygen.ir import Tensor
 from tinygen.report.changes import changes_json, changes_rows
+from tinygen.report.fitting import narrower, short_kernel
 from tinygen.report.manifest import kernels_named, layer_json
-from tinygen.report.tables import facts, plain_table, stack_text
+from tinygen.report.tables import facts, fitting_table, stack_text
 from tinygen.validate.profile import LayerCost, Profile
 from tinygen.version import VERSION
 
 CYCLE_MODEL = "estimated: Cortex-M4, no wait states; rules in docs/profile.md"
+
+COLUMNS = ("layer", "operator", "kernel", "shapes", "MACs", "instructions", "per MAC", "share", "cycles, est.")
+NUMBERS = ("layer", *COLUMNS[4:])
+NARROWER: tuple[dict[str, str | None], ...] = (
+    {"kernel": "variant"},
+    {"shapes": None},
+    {"cycles, est.": None},
+    {"MACs": None},
+    {"per MAC": None},
+)
+"""What a terminal that is too narrow goes without, the first first."""
 
 
 def profile_json(profile: Profile) -> dict[str, Any]:
@@ -63,28 +75,12 @@ def profile_json(profile: Profile) -> dict[str, Any]:
 
 
 def profile_summary(profile: Profile, choice: Sequence[tuple[str, str]] = ()) -> RenderableType:
-    """What `profile` prints: a line a layer, then the totals; `choice` says why another --optimize was taken."""
+    """What `profile` prints: a line a layer, then the totals; `choice` says why another --optimize was taken.
+
+    In a narrow terminal the table has fewer columns; see NARROWER.
+    """
     compiled, program, size = profile.compiled, profile.compiled.program, profile.size
     estimated = profile.cycles_estimate is not None
-    numbers = ("layer", "MACs", "instructions", "per MAC", "share", "cycles, est.")
-    columns = ["layer", "operator", "kernel", "shapes", *numbers[1:]]
-    table = plain_table(*columns[: None if estimated else -1], right=numbers)
-    for layer, cost in zip(program.layers, profile.layers, strict=True):
-        node = program.graph.nodes[layer.index]
-        inputs = [t for t in node.inputs if t is not None and not t.is_constant]
-        macs, share = node.op.macs(node), _share(cost, profile)
-        cells = [
-            str(layer.index),
-            layer.op_name,
-            layer.instance.kernel.name if layer.instance else "(view)",
-            f"{' '.join(map(_shape, inputs))} → {' '.join(map(_shape, node.outputs))}",
-            f"{macs:,}" if macs else "-",
-            _count(cost.instructions),
-            _decimal(_per_mac(cost.instructions, macs)),
-            "-" if share is None else f"{100 * share:.1f} %",
-            _count(cost.cycles_estimate),
-        ]
-        table.add_row(*cells[: len(table.columns)])
     per_mac = _per_mac(profile.instructions, program.graph.macs)
     rows = [
         ("model", f"{program.graph.name}: {len(program.layers)} layers, {program.graph.macs:,} MACs"),
@@ -101,7 +97,34 @@ def profile_summary(profile: Profile, choice: Sequence[tuple[str, str]] = ()) ->
         ("stack", stack_text(profile.stack_bytes, size.stack_bytes)),
         *(("note", note) for note in (*compiled.model.notes, *profile.notes)),
     ]
-    return Group(table, Text(""), facts(rows))
+    columns = COLUMNS if estimated else COLUMNS[:-1]
+    return Group(fitting_table(_layer_rows(profile), narrower(columns, NARROWER), NUMBERS), Text(""), facts(rows))
+
+
+def _layer_rows(profile: Profile) -> list[dict[str, str]]:
+    """The cells of each layer by column."""
+    program = profile.compiled.program
+    rows = []
+    for layer, cost in zip(program.layers, profile.layers, strict=True):
+        node = program.graph.nodes[layer.index]
+        inputs = [t for t in node.inputs if t is not None and not t.is_constant]
+        macs, share = node.op.macs(node), _share(cost, profile)
+        kernel = layer.instance.kernel.name if layer.instance else "(view)"
+        rows.append(
+            {
+                "layer": str(layer.index),
+                "operator": layer.op_name,
+                "kernel": kernel,
+                "variant": short_kernel(kernel),
+                "shapes": f"{' '.join(map(_shape, inputs))} → {' '.join(map(_shape, node.outputs))}",
+                "MACs": f"{macs:,}" if macs else "-",
+                "instructions": _count(cost.instructions),
+                "per MAC": _decimal(_per_mac(cost.instructions, macs)),
+                "share": "-" if share is None else f"{100 * share:.1f} %",
+                "cycles, est.": _count(cost.cycles_estimate),
+            }
+        )
+    return rows
 
 
 def _per_mac(instructions: int | None, macs: int) -> float | None:

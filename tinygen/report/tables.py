@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,6 +16,7 @@ from tinygen.ir import Graph, Kernel, Op, Tensor
 from tinygen.ledger import ledger
 from tinygen.program import Program
 from tinygen.report.changes import changes_rows, producers
+from tinygen.report.fitting import FirstThatFits, narrower, short_kernel
 from tinygen.report.manifest import rule_sentence
 from tinygen.tflite import ModelFile
 from tinygen.toolchain import CodeSize, Tool
@@ -27,7 +28,9 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
     """The one look of tables: no frame, a rule under the head, numbers to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=number == 0)
+        is_number = column in right  # a folded number is another number
+        whole = number == 0 or is_number
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=whole)
     return table
 
 
@@ -217,8 +220,9 @@ def fit_summary(compiled: Compiled, choice: Sequence[tuple[str, str]] = ()) -> R
 
 
 def graph_table(graph: Graph) -> RenderableType:
-    """The layers of a model with shapes, quantisation and MACs."""
-    table = plain_table("layer", "operator", "inputs", "output", "scale, zero point", "MACs", right=("layer", "MACs"))
+    """The operators of a model file with shapes, quantisation and MACs."""
+    numbers = ("operator", "MACs")
+    table = plain_table("operator", "name", "inputs", "output", "scale, zero point", "MACs", right=numbers)
     for index, node in enumerate(graph.nodes):
         inputs = ", ".join(_brief(t) for t in node.inputs if t is not None)
         outputs = ", ".join(_brief(t) for t in node.outputs)
@@ -228,21 +232,38 @@ def graph_table(graph: Graph) -> RenderableType:
 
 
 def layer_table(program: Program) -> RenderableType:
-    """Kernels and places in the arena."""
-    table = plain_table(
-        "layer", "operator", "kernel", "output", "offset", "live bytes", right=("layer", "offset", "live bytes")
-    )
-    for layer in program.layers:
-        node = program.graph.nodes[layer.index]
-        table.add_row(
-            str(layer.index),
-            layer.op_name,
-            layer.instance.kernel.name if layer.instance else "(view)",
-            ", ".join(_brief(t) for t in node.outputs),
-            ", ".join(f"{view.offset_bytes:,}" for view in layer.sinks),
-            f"{program.plan.live_bytes(layer.index):,}",
-        )
-    return table
+    """Kernels and places in the arena; in a narrow terminal without what is told elsewhere."""
+    numbers = ("layer", "offset", "live bytes")
+    rows = [
+        {
+            "layer": str(layer.index),
+            "operator": layer.op_name,
+            "kernel": (name := layer.instance.kernel.name if layer.instance else "(view)"),
+            "variant": short_kernel(name),
+            "output": ", ".join(_brief(t) for t in program.graph.nodes[layer.index].outputs),
+            "offset": ", ".join(f"{view.offset_bytes:,}" for view in layer.sinks),
+            "live bytes": f"{program.plan.live_bytes(layer.index):,}",
+        }
+        for layer in program.layers
+    ]
+    columns = ("layer", "operator", "kernel", "output", "offset", "live bytes")
+    return fitting_table(rows, narrower(columns, ({"kernel": "variant"}, {"output": None})), numbers)
+
+
+def fitting_table(
+    rows: Sequence[Mapping[str, str]], columns: Iterable[Sequence[str]], right: Sequence[str]
+) -> FirstThatFits:
+    """A table of rows by column, with the first of the lists of columns that the terminal is wide enough for.
+
+    "variant" is headed "kernel": it is a kernel's name without its operator's.
+    """
+    tables = []
+    for names in columns:
+        table = plain_table(*("kernel" if name == "variant" else name for name in names), right=right)
+        for row in rows:
+            table.add_row(*(row[name] for name in names))
+        tables.append(table)
+    return FirstThatFits(tables)
 
 
 def reduction_table(graph: Graph) -> RenderableType:
