@@ -63,7 +63,7 @@ WORTH = 300
 """Instructions that a byte of arena is worth under `balanced`: a kilobyte is 5 ms at 64 MHz."""
 
 TURNED = 3
-"""Layers that are tried backward one by one, after all together: those beside which the most lives."""
+"""Layers that are tried backward one by one, before all together: those beside which the most lives."""
 
 NEAR = 1.005
 """Times the bound: a placement below that is left as it is."""
@@ -191,7 +191,7 @@ def _turned(graph: Graph, look: _Look, placed: Plan, backward: Rows) -> tuple[_L
     """A look with layers turned round where that makes its placement lower."""
     whole = [group.begin for group in look.groups if not group.is_stream and backward[group.begin]]
     whole.sort(key=lambda layer: -placed.live_bytes(layer))
-    for layers in ([whole] if len(whole) > 1 else []) + [[layer] for layer in whole[:TURNED]]:
+    for layers in [[layer] for layer in whole[:TURNED]] + ([whole] if len(whole) > 1 else []):  # each is more code
         if placed.arena_bytes <= placed.lower_bound_bytes:
             break
         turned = {layer: min(backward[layer], key=lambda row: row.cost.instructions) for layer in layers}
