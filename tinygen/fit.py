@@ -103,9 +103,11 @@ def instructions_miss(budget: Budget, instructions: int, layers: Sequence[tuple[
 
 
 def hint(board: Board) -> str:
-    """What helps where nothing else does."""
-    del board
-    return "Choose a smaller model or another board: `tinygen boards` lists their memories."
+    """What helps where no --optimize does."""
+    return (
+        f"`tinygen inspect MODEL --board {board.name} --ways-out`, with the same limits, plans what would fit, such as "
+        "pushed rows or a smaller input; `tinygen boards` lists other boards."
+    )
 
 
 def _misses(model: Compiled, size: CodeSize | None, budgets: Budgets, models: Sequence[Compiled]) -> list[Miss]:

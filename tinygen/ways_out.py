@@ -93,6 +93,7 @@ class _Search:
         size = self.code and replace(self.code, weights_bytes=program.weights_bytes)
         misses = find_misses([compiled], [size], program.plan.arena_bytes, self.budgets)
         fits = not any(miss.resource in (Resource.RAM, Resource.FLASH) for miss in misses)
+        fits &= all(attempt.fits for attempt in self.choice.attempts if attempt.models[0] is compiled)
         return WayOut(kind, change, program.plan.arena_bytes, program.weights_bytes, program.graph.macs, fits)
 
     def options(self) -> Iterator[WayOut]:

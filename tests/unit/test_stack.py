@@ -15,6 +15,7 @@ from tinygen.toolchain.run import call
 from tinygen.toolchain.stack import (
     RUNTIME_HELPER_BYTES,
     Frame,
+    frame_of,
     frames_from_section,
     frames_from_su,
     pushed_bytes,
@@ -224,3 +225,10 @@ def test_gccs_report_is_read(lines: str, frames: dict[str, Frame], tmp_path: Pat
 )
 def test_what_assembly_takes_of_the_stack_is_counted(text: str, count: int) -> None:
     assert pushed_bytes(text) == count
+
+
+@pytest.mark.parametrize("name", ["f.constprop.isra", "f.constprop.0.isra.0", "f$constprop$0$isra$12"])
+def test_a_clone_of_a_clone_has_the_frame_that_the_compiler_reports(name: str) -> None:
+    frames = {"f.constprop.isra": Frame(40, True)}
+    assert frame_of(name, frames) == Frame(40, True)
+    assert frame_of(f"g{name}", frames) is None

@@ -17,9 +17,9 @@ ESP_PREFIX = "esp_"
 # wifi_provisioning.
 ESP_IDF_COMPONENTS = frozenset(
     "app_trace app_update bootloader bootloader_support bt cmock console cxx driver efuse espcoredump esptool_py fatfs "
-    "freertos hal heap http_parser ieee802154 json linux log lwip mbedtls mqtt newlib nvs_flash nvs_sec_provider "
-    "openthread partition_table perfmon protocomm pthread riscv rt sdmmc soc spi_flash spiffs tcp_transport "
-    "touch_element ulp unity usb vfs wear_levelling wifi_provisioning wpa_supplicant xtensa".split()
+    "freertos hal heap http_parser idf_test ieee802154 json linux log lwip mbedtls mqtt newlib nvs_flash "
+    "nvs_sec_provider openthread partition_table perfmon protocomm pthread riscv rt sdmmc soc spi_flash spiffs "
+    "tcp_transport touch_element ulp unity usb vfs wear_levelling wifi_provisioning wpa_supplicant xtensa".split()
 )
 
 # The folders of libraries/, in lower case and where they are C identifiers, of the cores that our boards use:
@@ -49,6 +49,29 @@ ARDUINO_LIBRARIES = frozenset(
     "sd_mmc spiffs sslclient schedule simpleble tflitemicro update usb wificlientsecure wifiprov zigbee".split()
 )
 
+# The headers at the top of cores/ of the same cores, and of api/ in arduino/ArduinoCore-API, in lower case and where
+# they are C identifiers: a sketch that includes one gets the core's.
+ARDUINO_HEADERS = frozenset(
+    # ArduinoCore-mbed and ArduinoCore-API
+    "arduino cdc pluggableusbdevice rpc rpc_client rpc_internal serial wvariant device macros mbed pinmode_arduino "
+    "pins_arduino arduinoapi binary client common compat errorcodes hardwarecan hardwarei2c hardwarespi "
+    "hardwareserial interrupts ipaddress macaddress macaddress8 motion motionsense pluggableusb print printable "
+    "realtimeclock ringbuffer server softwarertc stream string tls udp usbapi wcharacter wstring itoa variant "
+    # Arduino_Core_STM32
+    "hardwaretimer ipv6address softwareserial tone uartclass usartclass usb usbmschandler usbserial virtioserial "
+    "winterrupts wmath wserial board chip core_debug debug pins_arduino_analog pins_arduino_common "
+    "pins_arduino_digital pins_arduino_var "
+    # arduino-pico
+    "audiooutputbase audioringbuffer bluetoothlock bootsel coremutex fs fsimpl lwipmutex locklessqueue pioprogram "
+    "polledtimeout rp2040 rp2040support rp2040usb rp2040version rp2350support semifs semihosting serialpio "
+    "serialsemi serialuart serialusb streamstring tz ctocppcallback cyw43_wrappers debug_internal "
+    # arduino-esp32
+    "btaddress btstatus colorformat esp firmwaremsc functionqueue functionalinterrupt hexbuilder hwcdc hashbuilder "
+    "md5builder sha1builder schedule stringutils ticker usbcdc usbhost usbmsc ard_ssl base64 cbuf circular_queue "
+    "core_version esp_arduino_version esp_err extra_attr firmware_msc_fat freertos_stats io_pin_remap pgmspace "
+    "secrets ssl_drv stdlib_noniso wiring_private".split()
+)
+
 
 def refuse_esp_idf_components(bundle: Bundle) -> None:
     """Raise UsageError where a model has the name of a component of ESP-IDF's."""
@@ -58,8 +81,10 @@ def refuse_esp_idf_components(bundle: Bundle) -> None:
 
 
 def refuse_arduino_libraries(bundle: Bundle) -> None:
-    """Raise UsageError where a model has the name of a library that comes with an Arduino core; case is ignored."""
+    """Raise UsageError where a model has the name of a library or header of an Arduino core; case is ignored."""
     for name in bundle.names:
+        if name.lower() in ARDUINO_HEADERS:
+            raise _taken(bundle, name, "an Arduino core has a header of that name, which a program would get instead")
         if name.lower() in ARDUINO_LIBRARIES:
             raise _taken(bundle, name, "an Arduino core brings a library of that name, which it would replace")
 

@@ -26,7 +26,7 @@ _IGNORED = re.compile(r"\$.*|\.L.*|_GLOBAL_OFFSET_TABLE_|__aeabi_unwind_cpp_pr[0
 
 _PUSH = re.compile(r'"push \{([^}]*)\}')
 _LOWER = re.compile(r'"sub sp, sp, #(\d+)')
-_CLONE_NUMBER = re.compile(r"\.\d+$")
+_CLONE_NUMBER = re.compile(r"\.\d+(?=\.|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
         if name not in section_of:
             return RUNTIME_HELPER_BYTES if _RUNTIME.fullmatch(name) else None
         # GCC makes functions of equal code aliases of one, and tells that one's frame: all names of a section share it.
-        frame = _frame(name, frames) or next(
-            (known for alias in functions[section_of[name]] if (known := _frame(alias, frames))), None
+        frame = frame_of(name, frames) or next(
+            (known for alias in functions[section_of[name]] if (known := frame_of(alias, frames))), None
         )
         if frame is None or not frame.bounded or name in above:
             return None
@@ -139,8 +139,9 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
     return depth(root, frozenset())
 
 
-def _frame(name: str, frames: dict[str, Frame]) -> Frame | None:
-    """GCC numbers clones in the object (f.constprop.0, on Xtensa f$constprop$0), not in the .su file (f.constprop)."""
+def frame_of(name: str, frames: dict[str, Frame]) -> Frame | None:
+    """GCC numbers clones in the object (f.constprop.0.isra.0, on Xtensa f$constprop$0$isra$0), not in the .su file
+    (f.constprop.isra)."""
     return frames.get(name) or frames.get(_CLONE_NUMBER.sub("", name.replace("$", ".")))
 
 
