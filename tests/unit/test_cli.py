@@ -15,7 +15,6 @@ import pytest
 from tests.support.graphs import SCALE, pointwise
 from tests.support.models import ModelBuilder
 from tests.support.paths import EXAMPLES
-from tests.support.samples import two_convolutions
 from tinygen import Optimize, Options, compile_model, load_board, read_model
 from tinygen.cli import main
 from tinygen.validate.inputs import random_inputs
@@ -413,16 +412,6 @@ def test_a_closed_pipe_is_no_crash() -> None:
         "tinygen boards | head -n 1", shell=True, capture_output=True, text=True, check=False, env=dict(os.environ)
     )
     assert "Traceback" not in done.stderr
-
-
-def test_square_brackets_are_text_and_no_markup(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    builder = two_convolutions()
-    builder.tensors[0].fields["name"] = "[red]image[/red] :smile:"
-    path = tmp_path / "names.tflite"
-    path.write_bytes(builder.finish())
-    assert main(["inspect", str(path), "--board", "nano33"]) == 0
-    assert "[red]image[/red] :smile:" in capsys.readouterr().out
-    assert main(["doctor"]) == 0
 
 
 def test_demo_builds_validates_and_says_where_to_go_in_twenty_lines(capsys: pytest.CaptureFixture[str]) -> None:

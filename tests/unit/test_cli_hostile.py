@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.models import ModelBuilder
 from tests.support.samples import two_convolutions
+from tinygen.cli import main
 
 SECONDS = 3.0
 """Of processor time, the start of Python included: ten times what it takes, so that only a hang fails."""
@@ -100,3 +101,13 @@ def test_a_sound_model_that_is_far_too_large_is_refused_before_anything_of_its_s
     assert "does not fit the RAM of board nucleo-h743zi" in done.stderr
     assert seconds < SECONDS and mebibytes < MEBIBYTES
     assert [path.name for path in tmp_path.iterdir()] == ["huge.tflite"]
+
+
+def test_square_brackets_are_text_and_no_markup(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    builder = two_convolutions()
+    builder.tensors[0].fields["name"] = "[red]image[/red] :smile:"
+    path = tmp_path / "names.tflite"
+    path.write_bytes(builder.finish())
+    assert main(["inspect", str(path), "--board", "nano33"]) == 0
+    assert "[red]image[/red] :smile:" in capsys.readouterr().out
+    assert main(["doctor"]) == 0

@@ -34,7 +34,7 @@ from tinygen.ops.window import filter_geometry
 
 PER_MAC, PER_EXPANDED = 5, 80
 PER_TAP, PER_TAP_ROW, PER_OUTPUT = 7, 30, 45
-"""Instructions, counted on a Cortex-M4, GCC 12.2 at -O2: their sum is within 10 %."""
+"""Instructions, fitted to counts on a Cortex-M4, GCC 12.2 at -O2."""
 
 CODE_BYTES = 1050
 
