@@ -9,10 +9,10 @@ import pytest
 
 from tests.ops.cases import CASES
 from tests.ops.harness import assert_equal, generate, inputs_of, model_of, roomy, run_c
-from tests.support.paths import ROOT
 from tinygen.boards import load_board
 from tinygen.emulate import find_emulator
 from tinygen.errors import ToolError
+from tinygen.resources import resource_path
 from tinygen.targets import Family
 from tinygen.toolchain import board_platform, find_toolchain
 from tinygen.validate.evaluate import evaluate
@@ -27,7 +27,8 @@ NODES = {
     "fully_connected": 6,
 }
 """Of each case, as many as take all kernels with assembly."""
-ASSEMBLY = [path for path in sorted((ROOT / "templates").rglob("*.j2")) if '"adr' in path.read_text(encoding="utf-8")]
+TEMPLATES = sorted(resource_path("templates").rglob("*.j2"))
+ASSEMBLY = [path for path in TEMPLATES if '"adr' in path.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -7,14 +7,13 @@ import itertools
 import random
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
 from tests.support.graphs import random_graph
 from tests.support.models import ModelBuilder
 from tests.support.replay import spoils
 from tests.support.streams import SHORTER_RINGS, residual_network, shorter_ring
-from tinygen.ir import DType, Graph, Reference, Tensor
+from tinygen.ir import Graph, Reference
 from tinygen.kernels import Optimize, Schedule, select
 from tinygen.kernels.rows import Row, Rows, row_of
 from tinygen.plan import Plan, Step, blocks_of, plan
@@ -22,7 +21,6 @@ from tinygen.plan.arrange import cuts_of
 from tinygen.plan.blocks import Call, Run, shorten
 from tinygen.plan.check import PlanError, check
 from tinygen.plan.cuts import CHUNKS
-from tinygen.plan.lives import Grains, Value
 from tinygen.plan.place import place
 from tinygen.plan.stream import Chunk, Group, Network, steps_of
 from tinygen.plan.units import layers_of
@@ -154,21 +152,6 @@ def test_what_a_sum_takes_is_made_where_the_sum_will_lie() -> None:
     assert len(sums) == 2
     for node in sums:
         assert views[node.input(1).index] == views[node.output.index] != views[node.input(0).index]
-
-
-def test_a_guest_before_the_first_row_takes_all_of_its_slot() -> None:
-    def rows_from(index: int, time: int) -> Value:
-        """Four rows of two pixels, each born ten units after the last one, and dead after four."""
-        grains = Grains(16, 2)
-        grains.birth[:] = np.repeat(np.arange(time, time + 40, 10), 2)
-        grains.death[:] = grains.birth + 4
-        return Value([Tensor(index, f"t{index}", (1, 4, 2, 2), DType.INT8)], grains, grains, 4)
-
-    host, guest = rows_from(0, 10), rows_from(1, 5)
-    host.lodge(guest, 1, -1)
-    host.find_ring()
-    assert host.ring_rows == 1
-    assert host.whole.birth.tolist()[:2] == [5, 5]
 
 
 @pytest.mark.parametrize("optimize", [Optimize.BALANCED, Optimize.RAM])

@@ -111,6 +111,15 @@ class Value:
         birth, death = (a.reshape(self.rows, -1) for a in (self.whole.birth, self.whole.death))
         return birth.min(axis=1), death.max(axis=1)
 
+    def has_room(self, guest: Value, pace: int, turn: int) -> bool:
+        """Whether there are slots for a guest's rows, also for those before the first, in the longest ring."""
+        born, (_, needed) = self.row_lives()[0], guest.row_lives()
+        before = [(row * pace + turn, int(death)) for row, death in enumerate(needed) if row * pace + turn < 0]
+        return not before or (
+            len(self.tensors) == 1
+            and all(place + self.rows >= 0 and death < born[place + self.rows] for place, death in before)
+        )
+
     def lodge(self, guest: Value, pace: int, turn: int) -> None:
         """Rows of a guest live in slots of this value's rows, or of rows that would come before the first."""
         births, deaths = guest.row_lives()
@@ -175,15 +184,20 @@ def follow(graph: Graph, layers: Sequence[Layer | None], steps: Sequence[Step]) 
         time = end + 2
     for tensor in graph.outputs:
         _need(values[value_of[tensor.index]], time)
-    guests = guests_of(possible_guests(graph, layers), steps)
-    for guest in guests:
-        values[guest.host].lodge(values.pop(guest.guest), guest.pace, guest.turn)
-        value_of[guest.guest] = guest.host
+    guests = []
+    for guest in guests_of(possible_guests(graph, layers), steps):
+        host, lodger = values.get(guest.host), values.get(guest.guest)
+        if host is None or lodger is None:  # a view of another value
+            continue
+        if host.has_room(lodger, guest.pace, guest.turn):
+            host.lodge(values.pop(guest.guest), guest.pace, guest.turn)
+            value_of[guest.guest] = guest.host
+            guests.append(guest)
     kept = {value_of[t.index] for t in (*graph.held_inputs, *graph.outputs)}
     for index, value in values.items():
         if index not in kept and len(value.tensors) == 1:
             value.find_ring()
-    return Timeline(values, value_of, guests, _scratch(layers, calls), (*times, time))
+    return Timeline(values, value_of, tuple(guests), _scratch(layers, calls), (*times, time))
 
 
 def _need(value: Value, time: int) -> None:
