@@ -159,15 +159,43 @@ static inline int32_t high_product(int32_t a, int32_t b)
     return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
 }
 
+/* Bits above the highest one that is set; value > 0: the instruction CLZ. */
+static inline int32_t leading_zeros(uint32_t value)
+{
+#if defined(__ARM_FEATURE_CLZ)
+    int32_t zeros;
+    __asm__("clz %0, %1" : "=r"(zeros) : "r"(value));
+    return zeros;
+#else
+    int32_t zeros = 0;
+    for (; value < 1u << 31; value <<= 1) {
+        ++zeros;
+    }
+    return zeros;
+#endif
+}
+
+/* Upper half of the product, rounded half up: the instruction SMMULR. */
+static inline int32_t smmulr(int32_t a, int32_t b)
+{
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+    int32_t high;
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
+    return high;
+#else
+    return (int32_t)(((int64_t)a * b + (1LL << 31)) >> 32);
+#endif
+}
+
 /* 1 / (1 + x) for 0 <= x < 1, argument and result times 2^31: three steps of Newton and Raphson. */
 static inline int32_t one_over_one_plus(uint32_t x)
 {
     const int32_t half_denominator = (int32_t)((x >> 1) + (1u << 30));
-    int32_t estimate = 1515870810 + high_product(half_denominator, -1010580540); /* 48/17 - 32/17 d, times 2^29 */
+    int32_t estimate = 1515870810 + smmulr(half_denominator, 2 * -1010580540); /* 48/17 - 32/17 d, times 2^29 */
 
     for (int32_t i = 0; i < 3; ++i) {
-        const int32_t error = (1 << 29) - high_product(half_denominator, estimate);
-        estimate += high_product(estimate, error) * 4;
+        const int32_t error = (1 << 29) - smmulr(half_denominator, 2 * estimate); /* estimate < 2^30 until the last */
+        estimate += smmulr(estimate, 2 * error) * 4;
     }
     return estimate >= 1 << 30 ? 0x7fffffff : estimate * 2;
 }
@@ -491,8 +519,7 @@ static void softmax_s8__c(
         for (int32_t left = p->items_per_row; left > 0; --left) {
             int32_t greatest = item[0];
             uint32_t sum = 0; /* < 2^31: at most 4095 exponentials of at most 2^19 */
-            int32_t bits = 12;
-            int32_t reciprocal;
+            int32_t bits, reciprocal;
 
             for (int32_t i = 1; i < p->depth; ++i) {
                 if (item[i] > greatest) {
@@ -505,11 +532,9 @@ static void softmax_s8__c(
                     sum += ((uint32_t)p->exponentials[difference] + (1u << 11)) >> 12;
                 }
             }
-            for (; sum < 1u << 31; sum <<= 1) {
-                --bits;
-            }
-            reciprocal = one_over_one_plus(sum - (1u << 31));
-            bits += 31 - 8; /* 23 to 34 */
+            bits = leading_zeros(sum);
+            reciprocal = one_over_one_plus((sum << bits) - (1u << 31));
+            bits = 12 - bits + 31 - 8; /* 23 to 34 */
             for (int32_t i = 0; i < p->depth; ++i) {
                 const int32_t difference = greatest - item[i];
                 int32_t probability = 0;
