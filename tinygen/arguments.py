@@ -106,7 +106,7 @@ def parser(run: Mapping[str, Command]) -> argparse.ArgumentParser:
         "--renode-platform",
         choices=[p.value for p in renode.RenodePlatform],
         help="the platform file for Renode: tinygen's own (default), or stock: the one that comes with Renode, which "
-        f"fetches a file from the network each time; for {', '.join(renode.STOCK)}",
+        "fetches a file from the network each time; where the board's description names one",
     )
     command.add_argument(
         "--shared-arena", action="store_true", help="one arena for several models, which then take turns"

@@ -90,6 +90,7 @@ class Emulation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     renode_cpu: str = ""
     renode_uart: str = ""
     renode_uart_settings: tuple[str, ...] = ()
+    renode_platform: str = ""  # the file that comes with Renode
 
 
 class ProjectIds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -240,4 +241,9 @@ def _emulation_problems(emulation: Emulation) -> list[str]:
         for index, setting in enumerate(emulation.renode_uart_settings)
         if not re.fullmatch(_SETTING, setting)
     ]
+    if not re.fullmatch(r"(?:platforms/(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.repl)?", emulation.renode_platform):
+        problems.append(
+            f"emulation.renode_platform is {emulation.renode_platform!r}; a file that comes with Renode, such as "
+            "platforms/boards/stm32f4_discovery.repl, is expected."
+        )
     return problems

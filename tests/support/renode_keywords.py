@@ -14,8 +14,8 @@ from pathlib import Path
 from robot.utils import DotDict
 
 from tests.support import repl
-from tinygen import load_board
-from tinygen.export.renode import STOCK, platform_text
+from tinygen.boards import board_names, load_board
+from tinygen.export.renode import platform_text
 from tinygen.targets import Architecture
 
 CYCLE_COUNTER = "Miscellaneous.DWT"
@@ -47,7 +47,8 @@ class renode_keywords:
         elif what == "machine LoadPlatformDescription":
             path = Path(words[2].removeprefix("@"))
             assert self.machine and command.split(" ", 2)[2][0] in '"@', command
-            self.board = {stock: name for name, stock in STOCK.items()}.get(str(path), path.stem)
+            stock = {load_board(name).emulation.renode_platform: name for name in board_names()}
+            self.board = stock.get(path.as_posix(), path.stem)
             is_stock = self.board != path.stem
             text = platform_text(load_board(self.board)) if is_stock else path.read_text(encoding="utf-8")
             self.entries = {e.name: e for e in repl.check(text) if not (is_stock and e.type == CYCLE_COUNTER)}

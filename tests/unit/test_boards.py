@@ -223,6 +223,8 @@ def changed(old: str, new: str, text: str = SOUND) -> str:
         (SOUND + '[emulation]\nrenode_uart = "PL011"\n', "emulation.renode_uart is 'PL011'; a model such as UART."),
         (SOUND + '[emulation]\nrenode_uart_settings = ["a: 1", "b"]\n',
          "emulation.renode_uart_settings[1] is 'b'; `property: value` is expected, in one line."),
+        (SOUND + '[emulation]\nrenode_platform = "platforms/../a b.repl"\n',
+         "emulation.renode_platform is 'platforms/../a b.repl'; a file that comes with Renode, such as"),
         (SOUND.replace("cortex-m4f", "rv32imc") + CONSOLE
          + 'setup = [{ address = 4096, set = 1, before_ram = true, why = "x" }]\n',
          "before_ram is for Cortex-M only."),

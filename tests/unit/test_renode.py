@@ -15,7 +15,6 @@ from tests.support import repl
 from tinygen.boards import Board, Memory, MemoryKind, RegisterStep, load_board
 from tinygen.errors import BoardError
 from tinygen.export.renode import (
-    STOCK,
     UART_BYTES,
     RenodePlatform,
     platform_text,
@@ -25,6 +24,7 @@ from tinygen.export.renode import (
 )
 
 BOARDS = real_boards()
+STOCK = [name for name in BOARDS if load_board(name).emulation.renode_platform]
 STUB = Path(__file__).parents[1] / "support" / "renode_keywords.py"
 
 
@@ -202,9 +202,10 @@ def test_a_misspelt_keyword_or_a_missing_argument_fails_the_dry_run(right: str, 
 
 @pytest.mark.parametrize("name", STOCK)
 def test_renodes_own_platform_takes_the_place_of_ours(name: str, tmp_path: Path) -> None:
+    assert len(STOCK) == 3
     files = renode_files(load_board(name), EXPECTED, RenodePlatform.STOCK)
     assert set(files) == {"renode/model.resc", "renode/model.robot"}
-    assert f"LoadPlatformDescription @{STOCK[name]}" in files["renode/model.resc"]
+    assert f"LoadPlatformDescription @{load_board(name).emulation.renode_platform}" in files["renode/model.resc"]
     assert dry_run(files, tmp_path) == 0
 
 
@@ -219,14 +220,14 @@ def test_the_cycle_counter_that_renodes_own_platforms_lack_is_added_as_in_ours(n
 
 
 def test_the_script_says_where_its_firmware_comes_from() -> None:
-    lines = renode_files(load_board("nano33"), EXPECTED)["renode/model.resc"].splitlines()
+    lines = renode_files(load_board("nano33"), replace(EXPECTED, inputs=3))["renode/model.resc"].splitlines()
     elf = lines.index("$elf?=$ORIGIN/model.elf")
-    assert "`tinygen build --self-test 1`" in lines[elf - 2] and lines[elf - 2].startswith("# model.elf ")
+    assert "`tinygen build --self-test 3`" in lines[elf - 2] and lines[elf - 2].startswith("# model.elf ")
     assert lines[elf - 1] == "# renode -e '$elf=@path/to/firmware.elf' -e 'include @model.resc'"
 
 
 def test_a_board_that_renode_does_not_have_is_refused_with_what_to_do() -> None:
-    with pytest.raises(BoardError, match="pico: Renode has no platform file of its own"):
+    with pytest.raises(BoardError, match="pico: its description names no platform file of Renode's own"):
         renode_files(load_board("pico"), EXPECTED, RenodePlatform.STOCK)
 
 

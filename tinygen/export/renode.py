@@ -37,15 +37,6 @@ CLINT_BYTES = 0x1_0000
 CLINT_PLACES = range(0x0200_0000, 1 << 32, 0x1000_0000)
 """The self-test does not touch it, but Renode's core wants one: at the first of these places that is free."""
 
-STOCK = {
-    "nano33": "platforms/boards/arduino_nano_33_ble.repl",
-    "stm32f4-discovery": "platforms/boards/stm32f4_discovery.repl",
-    "stm32f746-discovery": "platforms/boards/stm32f7_discovery-bb.repl",
-}
-"""Renode's own platform files of our boards. They load an SVD file from the network, so ours are the default; and in
-Renode 1.16.1 none has the core's cycle counter, which the self-test looks for. The one for nucleo-h743zi is left
-out: it has no power controller, for which the chip's set-up waits."""
-
 REGISTERS = "registers_"
 RESERVED = frozenset(
     "using new as preinit init reset local true True false False none empty add "  # words of platform files
@@ -54,7 +45,11 @@ RESERVED = frozenset(
 
 
 class RenodePlatform(Enum):
-    """Which platform file the scripts load."""
+    """Which platform file the scripts load.
+
+    Renode's own load an SVD file from the network, so ours are the default; and in Renode 1.16.1 none of those that our
+    boards name has the core's cycle counter, which the self-test looks for.
+    """
 
     OWN = "own"
     STOCK = "stock"
@@ -153,10 +148,11 @@ def platform_text(board: Board) -> str:
 
 def renode_files(board: Board, expected: Expected, platform: RenodePlatform = RenodePlatform.OWN) -> dict[str, str]:
     """The folder `renode/`: platform, script and Robot test, by path in the project."""
-    if platform is RenodePlatform.STOCK and board.name not in STOCK:
+    stock = board.emulation.renode_platform
+    if platform is RenodePlatform.STOCK and not stock:
         raise BoardError(
-            f"board {board.name}: Renode has no platform file of its own for it. Known: {', '.join(STOCK)}. "
-            "Leave --renode-platform out to use tinygen's."
+            f"board {board.name}: its description names no platform file of Renode's own (renode_platform under "
+            "[emulation]). Leave --renode-platform out to use tinygen's."
         )
     own = platform_name(board)
     is_own = platform is RenodePlatform.OWN
@@ -164,9 +160,10 @@ def renode_files(board: Board, expected: Expected, platform: RenodePlatform = Re
         "board_name": file_name(board.name),
         "name": expected.name,
         "passes": expected.line,
+        "inputs": expected.inputs,
         "elf": elf_name(expected.name),
-        "platform": f"$ORIGIN/{own}" if is_own else f"@{STOCK[board.name]}",
-        "robot_platform": f'"${{CURDIR}}/{own}"' if is_own else f"@{STOCK[board.name]}",
+        "platform": f"$ORIGIN/{own}" if is_own else f"@{stock}",
+        "robot_platform": f'"${{CURDIR}}/{own}"' if is_own else f"@{stock}",
         "uart": _Uart(uart_name(board), ""),
         "commands": start_commands(board) if is_own else stock_commands(board),
         "virtual_seconds": VIRTUAL_SECONDS,
