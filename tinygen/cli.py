@@ -36,7 +36,6 @@ from tinygen.export.render import file_name
 from tinygen.fit import check_vectors
 from tinygen.ir import Reference
 from tinygen.ops import OPS
-from tinygen.plan.picture import memory_picture
 from tinygen.report import tables
 from tinygen.report.changes import fusion_rows
 from tinygen.report.choice import choice_json, choice_rows
@@ -51,6 +50,7 @@ from tinygen.report.manifest import (
     selftest_json,
     tool_json,
 )
+from tinygen.report.memory import memory_file, memory_map
 from tinygen.report.profile import profile_json, profile_summary
 from tinygen.report.progress import progress
 from tinygen.report.ways import ways_json, ways_table
@@ -68,6 +68,7 @@ from tinygen.ways_out import find_ways_out
 INTERRUPTED = 130
 DEMO_INPUTS = 4
 DEFAULT_VECTORS = 1
+MEMORY_MAP = "memory.txt"
 NO_PLATFORMIO = "(the board has no PlatformIO ids)"
 WIDTH_WITHOUT_TERMINAL = 140
 
@@ -105,6 +106,7 @@ def build(options: argparse.Namespace) -> int:
     selftests = [selftest_sources(model, make_vectors(model, inputs)) for model in models]
     bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs)
     files: dict[str, str | bytes] = {**export_project(kind, bundle), **_renode_files(bundle, options.renode_platform)}
+    files[MEMORY_MAP] = memory_file([model.program for model in models])
     if options.self_test is not None:
         files |= _selftest_firmware(bundle)
     manifest = {
@@ -258,12 +260,11 @@ def inspect(options: argparse.Namespace) -> int:
     console.print(tables.graph_table(model.graph))
     if choice:
         program = choice.compiled.program
-        names = {t.index: f"{t.describe()} {t.name}" for t in program.graph.tensors()}
         console.print(tables.facts(fusion_rows(program.graph)))
         console.print(tables.layer_table(program))
         if program.graph.reductions:
             console.print(tables.reduction_table(program.graph))
-        console.print(memory_picture(program.plan, names), markup=False, soft_wrap=True)
+        console.print(memory_map(program), markup=False, soft_wrap=True)
         if choice.problem or options.ways_out:
             console.print(ways_table(find_ways_out(choice, options.budgets)))
         choice.check()

@@ -42,7 +42,7 @@ def test_build_writes_a_platformio_project_and_a_manifest(tmp_path: Path, capsys
     out = tmp_path / "a folder" / "out"
     assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--json"]) == 0
     assert files_in(out) == {
-        "README.md", "examples/app.cpp", "manifest.json", "platformio.ini",
+        "README.md", "examples/app.cpp", "manifest.json", "memory.txt", "platformio.ini",
         "lib/kws/include/kws.h", "lib/kws/include/kws_selftest.h", "lib/kws/library.json",
         "lib/kws/src/kws.c", "lib/kws/src/kws_selftest.c", "lib/kws/src/kws_weights.c",
         "renode/kws.resc", "renode/kws.robot", "renode/nano33.repl",
@@ -64,7 +64,7 @@ def test_build_replaces_its_own_folder_and_keeps_what_the_user_added(tmp_path: P
     (out / "src" / "app.cpp").write_text("mine too")
     assert main(["build", KWS, "--board", "nano33", "-o", str(out), "--name", "second"]) == 0
     assert files_in(out) == {
-        "README.md", "examples/app.cpp", "manifest.json", "platformio.ini",
+        "README.md", "examples/app.cpp", "manifest.json", "memory.txt", "platformio.ini",
         "lib/second/include/second.h", "lib/second/include/second_selftest.h", "lib/second/library.json",
         "lib/second/src/second.c", "lib/second/src/second_selftest.c", "lib/second/src/second_weights.c",
         "renode/nano33.repl", "renode/second.resc", "renode/second.robot",
@@ -118,7 +118,7 @@ def test_another_export_replaces_the_earlier_one(tmp_path: Path) -> None:
         assert main(["build", GESTURE, "--board", "nano33", "-o", str(out), "--export", export]) == 0
         assert {*json.loads((out / "manifest.json").read_text())["files"], "manifest.json"} == files_in(out)
     assert {path.name for path in out.iterdir()} == {
-        "CMakeLists.txt", "README.md", "cmake", "gesture", "manifest.json", "renode", "test",
+        "CMakeLists.txt", "README.md", "cmake", "gesture", "manifest.json", "memory.txt", "renode", "test",
     }  # fmt: skip
 
 

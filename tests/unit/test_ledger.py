@@ -15,6 +15,7 @@ from tests.support.samples import many_operators, two_convolutions
 from tinygen import Compiled, load_board
 from tinygen.cli import main
 from tinygen.ledger import ledger
+from tinygen.report.memory import memory_map
 from tinygen.toolchain import find_host_compilers
 
 KWS, GESTURE, _ = EXAMPLES
@@ -108,3 +109,19 @@ def test_a_header_of_another_build_does_not_compile(macro: str, what: str, stand
     lines[number] = f"#define NET_{macro} {value - 16 if macro == 'ARENA_BYTES' else value + 16}"
     fine, said = compiles({**files, "net.h": "\n".join(lines) + "\n"}, standard, tmp_path)
     assert not fine and what in said
+
+
+def test_a_build_draws_the_arena_over_time_with_its_rings(tmp_path: Path) -> None:
+    assert main(["build", str(KWS), "--board", "nano33", "--optimize", "ram", "-o", str(tmp_path / "out")]) == 0
+    options = tinygen.Options(optimize=tinygen.Optimize.RAM)
+    program = tinygen.compile_model(tinygen.read_model(KWS), load_board("nano33"), options).program
+    text = (tmp_path / "out" / "memory.txt").read_text(encoding="utf-8")
+    assert text == f"kws\n\n{memory_map(program)}\n"
+    tensors = {t.index: t for t in program.graph.tensors()}
+    buffered = {t: b for b in program.plan.buffers for t in (*b.tensors, *b.guests)}
+    assert buffered.keys() == program.plan.views.keys()
+    rings = {t for t, view in program.plan.views.items() if view.ring_rows < tensors[t].rows}
+    assert rings
+    for tensor in rings:
+        assert f", {program.plan.views[tensor].ring_rows} of {tensors[tensor].rows} rows" in text
+    assert ("; in turn " in text) == any(buffer.guests for buffer in program.plan.buffers)

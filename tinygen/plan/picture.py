@@ -74,6 +74,8 @@ def _legend(plan: Plan, names: dict[int, str], letter: list[str], width: int) ->
             if buffer.scratch_of
             else ", ".join(names.get(tensor, str(tensor)) for tensor in buffer.tensors) or PROGRESS
         )
+        if buffer.guests:
+            what += f"; in turn {', '.join(names.get(tensor, str(tensor)) for tensor in buffer.guests)}"
         lines.append(
             f"  {mark}  {offset:>{width},} .. {offset + buffer.size_bytes:>{width},}  "
             f"steps {plan.step_at(buffer.life.first):>3} to {plan.step_at(buffer.life.last):>3}  {what}"

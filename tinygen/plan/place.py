@@ -26,7 +26,14 @@ def place(graph: Graph, schedule: Schedule, steps: Sequence[Step]) -> Plan:
     timeline = follow(graph, layers, steps)
     values = list(timeline.values.values())
     buffers = [
-        *(Buffer(value.life(), tuple(t.index for t in value.tensors)) for value in values),
+        *(
+            Buffer(
+                value.life(),
+                tuple(t.index for t in value.tensors),
+                guests=tuple(g.guest for g in timeline.guests if g.host == index),
+            )
+            for index, value in timeline.values.items()
+        ),
         *(Buffer(scratch.life, (), scratch.layers) for scratch in timeline.scratch),
     ]
     if graph.pushed is not None:

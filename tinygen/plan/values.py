@@ -60,12 +60,14 @@ class Life:
 class Buffer:
     """Bytes with one place in the arena: a value, under the indices of its tensors, or the scratch of layers.
 
-    Where it has neither it is what an inference keeps between pushed rows.
+    Where it has neither it is what an inference keeps between pushed rows. `guests` are tensors whose rows lie in its
+    ring while the value's own do not need their slots.
     """
 
     life: Life
     tensors: tuple[int, ...]
     scratch_of: tuple[int, ...] = ()
+    guests: tuple[int, ...] = ()
 
     @property
     def size_bytes(self) -> int:
