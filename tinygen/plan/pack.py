@@ -23,6 +23,10 @@ PATIENCE = 500
 """Rounds until the search goes back to the best order."""
 
 Pair = tuple[int, int]
+Rule = tuple[int, Apart, tuple[Pair, ...] | None]
+"""Another buffer, the distances from it that keep apart, and their gaps where there is one way only."""
+Found = tuple[Pair, list[int], list[int]]
+"""Height and what lies above the bound; the order of placing; the offsets by buffer."""
 
 
 def pack(sizes: Sequence[int], pairs: Mapping[Pair, Apart], ages: Sequence[Pair], floor: int) -> tuple[int, ...]:
@@ -33,10 +37,10 @@ def pack(sizes: Sequence[int], pairs: Mapping[Pair, Apart], ages: Sequence[Pair]
     """
     if not sizes:
         return ()
-    rules: list[list[tuple[int, Apart]]] = [[] for _ in sizes]
+    rules: list[list[Rule]] = [[] for _ in sizes]
     for (i, j), distances in pairs.items():
-        rules[j].append((i, distances))
-        rules[i].append((j, distances.mirrored()))
+        rules[j].append(_rule(i, distances))
+        rules[i].append(_rule(j, distances.mirrored()))
     keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
         lambda i: (-sizes[i], ages[i][0]),
         lambda i: (-(ages[i][1] - ages[i][0] + 1) * sizes[i], i),
@@ -49,16 +53,10 @@ def pack(sizes: Sequence[int], pairs: Mapping[Pair, Apart], ages: Sequence[Pair]
     hard = sorted(set(range(len(sizes))) - set(last))
     links = sum(1 for i, j in pairs if not {i, j} & set(last))
 
-    def look(order: list[int]) -> tuple[tuple[int, int], list[int]]:
-        offsets = _first_fit(sizes, rules, order)
-        ends = [offsets[i] + sizes[i] for i in order]
-        return (max(ends, default=0), sum(end - floor for end in ends if end > floor)), order
-
-    score, best = min(look(sorted(hard, key=key)) for key in keys)
-    now = score, best
+    now = best = min(_first_fit(sizes, rules, sorted(hard, key=key), floor) for key in keys)
     chance = random.Random(0)
     for number in range(min(ROUNDS, TRIALS // (len(hard) + 2 * links + 1))):
-        if score[0] <= floor or len(hard) < 2:
+        if best[0][0] <= floor or len(hard) < 2:
             break
         order = list(now[1])
         for _ in range(chance.choice((1, 1, 2, 3))):
@@ -67,14 +65,21 @@ def pack(sizes: Sequence[int], pairs: Mapping[Pair, Apart], ages: Sequence[Pair]
                 order.insert(j, order.pop(i))
             else:
                 order[i], order[j] = order[j], order[i]
-        found = look(order)
-        if found[0] <= now[0] or chance.random() < DOWNHILL:
+        found = _first_fit(sizes, rules, order, floor, like=now, stop=True)
+        if found[0] <= now[0]:
             now = found
-        if found[0] < score:
-            score, best = found
+        elif chance.random() < DOWNHILL:
+            now = _first_fit(sizes, rules, order, floor)
+        if now[0] < best[0]:
+            best = now
         if number % PATIENCE == PATIENCE - 1:
-            now = score, best
-    return tuple(_first_fit(sizes, rules, best + last))
+            now = best
+    return tuple(_first_fit(sizes, rules, best[1] + last, floor)[2])
+
+
+def _rule(other: int, distances: Apart) -> Rule:
+    gaps = [tuple(zip(way.begins, way.ends, strict=True)) for way in distances.ways]
+    return other, distances, gaps[0] if len(gaps) == 1 else None
 
 
 def _easy(sizes: Sequence[int], pairs: Mapping[Pair, Apart], floor: int) -> list[int]:
@@ -94,24 +99,46 @@ def _easy(sizes: Sequence[int], pairs: Mapping[Pair, Apart], floor: int) -> list
     return found[::-1]
 
 
-def _first_fit(sizes: Sequence[int], rules: Sequence[Sequence[tuple[int, Apart]]], order: Sequence[int]) -> list[int]:
-    """Place the buffers in the given order, each at the lowest offset that is apart from those before it."""
+def _first_fit(
+    sizes: Sequence[int],
+    rules: Sequence[Sequence[Rule]],
+    order: list[int],
+    floor: int,
+    like: Found | None = None,
+    stop: bool = False,
+) -> Found:
+    """Place the buffers in the given order, each at the lowest offset that is apart from those before it.
+
+    As far as the order is that of `like` its offsets are taken from there; with `stop` it ends where it is worse.
+    """
     offsets = [-1] * len(sizes)
-    for i in order:
-        taken: list[tuple[int, int]] = []
-        choices: list[tuple[int, Apart]] = []
-        for j, distances in rules[i]:
-            base = offsets[j]
-            if base < 0:
-                continue
-            if len(distances.ways) > 1:
-                choices.append((base, distances))
-            else:
-                (way,) = distances.ways
-                taken += [(base + begin, base + end) for begin, end in zip(way.begins, way.ends, strict=True)]
-        taken.sort()
-        offsets[i] = _lowest(taken, choices)
-    return offsets
+    height = above = 0
+    before = like[1] if like else []
+    is_same = True
+    for number, i in enumerate(order):
+        is_same = is_same and number < len(before) and before[number] == i
+        offsets[i] = like[2][i] if like and is_same else _lowest(*_taken(rules[i], offsets))
+        end = offsets[i] + sizes[i]
+        height, above = max(height, end), above + max(0, end - floor)
+        if stop and like and (height, above) > like[0]:
+            break
+    return (height, above), order, offsets
+
+
+def _taken(rules: Sequence[Rule], offsets: Sequence[int]) -> tuple[list[Pair], list[tuple[int, Apart]]]:
+    """The offsets that placed buffers forbid, sorted, and the buffers that leave a choice between ways."""
+    taken: list[Pair] = []
+    choices: list[tuple[int, Apart]] = []
+    for other, distances, gaps in rules:
+        base = offsets[other]
+        if base < 0:
+            continue
+        if gaps is None:
+            choices.append((base, distances))
+        else:
+            taken += [(base + begin, base + end) for begin, end in gaps]
+    taken.sort()
+    return taken, choices
 
 
 def _lowest(taken: Sequence[tuple[int, int]], choices: Sequence[tuple[int, Apart]]) -> int:
