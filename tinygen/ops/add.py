@@ -37,7 +37,7 @@ HEADROOM = 20
 
 
 def real_factors(node: Node) -> tuple[float, float, float]:
-    """Factors of both inputs and of their sum, as ADD divides scales: in float64."""
+    """Factors of both inputs and of their sum or difference: both references divide scales in float64."""
     twice_largest = 2 * max(node.input(0).scale, node.input(1).scale)
     output = twice_largest / (2**HEADROOM * node.output.scale)
     return node.input(0).scale / twice_largest, node.input(1).scale / twice_largest, output

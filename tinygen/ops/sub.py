@@ -6,26 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from tinygen.ir import Access, Activation, Array, Kernel, Node, Op, Reference, Shape, Unit
 from tinygen.ir.kernel import every_operand
 from tinygen.ops import rules
-from tinygen.ops.add import HEADROOM, AddParams, cost, params_with, scaled_inputs, shrink, to_output
+from tinygen.ops.add import AddParams, cost, params_with, real_factors, scaled_inputs, shrink, to_output
 from tinygen.ops.broadcast import broadcast_shape, leading_broadcast, operand_rows
 from tinygen.ops.linear_kernels import linear_kernels
 from tinygen.ops.lut import SCALAR_LUT
-
-
-def real_factors(node: Node) -> tuple[float, float, float]:
-    """Factors of both inputs and of their difference, as SUB divides scales: in float32, unlike ADD."""
-    first, second, output = (np.float32(t.scale) for t in (node.input(0), node.input(1), node.output))
-    twice_largest = np.float32(2) * max(first, second)
-    return (
-        float(first / twice_largest),
-        float(second / twice_largest),
-        float(twice_largest / (np.float32(2**HEADROOM) * output)),
-    )
 
 
 def difference_can_shrink(node: Node) -> str | None:
