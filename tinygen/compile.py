@@ -11,7 +11,7 @@ from tinygen.emit import Sources, c_identifier, emit
 from tinygen.emit.names import is_c_identifier
 from tinygen.errors import UsageError
 from tinygen.ir import Graph, Reference
-from tinygen.kernels import Optimize, applicable, flash_budget
+from tinygen.kernels import Optimize, applicable, flash_budget, named_bytes
 from tinygen.kernels.rows import Rows
 from tinygen.lower import lower
 from tinygen.passes import Pass, convolve_single_channels, drop_constant_channels, run_passes
@@ -94,7 +94,7 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
         graph, schedule, planned = recompute(graph, schedule, planned, rows_of)
     if options.kernels:  # whose layers are counted in what has become of the graph
         rows = applicable(graph, board.target.features, options.reference, options.kernels)
-        schedule, planned = arrange(graph, rows, options.optimize, budget)
+        schedule, planned = arrange(graph, rows, options.optimize, budget + named_bytes(rows_of(graph), rows))
     program = lower(graph, schedule, planned, name, options.reference)
     placement = place(program, board, options.arena_memory, options.weights_memory)
     sources = emit(program, model_sha256=model.sha256, target=board.target.name, placement=placement)

@@ -138,7 +138,8 @@ def _misses(model: Compiled, size: CodeSize | None, budgets: Budgets, models: Se
         misses.append(Miss(Resource.RAM, arena + board.stack_bytes, board.ram_bytes, said, peak))
     for has, who in _flash_limits(board, budgets):
         if flash > has:
-            said = f"{place}it needs {flash:,} bytes of flash, {who} {has:,}"
+            what = "it needs" if size else "its constants alone need"
+            said = f"{place}{what} {flash:,} bytes of flash, {who} {has:,}"
             misses.append(Miss(Resource.FLASH, flash, has, said, heaviest))
     if (budget := budgets.stack) and stack is not None and stack > budget.most:
         said = f"{place}one inference needs {stack:,} bytes of stack, {budget.said} allows {budget.most:,}"
@@ -175,7 +176,8 @@ def _misses_together(
     for has, who in _flash_limits(board, budgets):
         if sum(needs) > has:
             each = ", ".join(f"{m.program.name} {n:,}" for m, n in zip(models, needs, strict=True))
-            said = f"{several}they need {sum(needs):,} bytes of flash together ({each}), {who} {has:,}"
+            what = "they need" if all(sizes) else "their constants alone need"
+            said = f"{several}{what} {sum(needs):,} bytes of flash together ({each}), {who} {has:,}"
             misses.append(Miss(Resource.FLASH, sum(needs), has, said, ""))
     return misses
 

@@ -57,7 +57,8 @@ class RandomModel:
 
     def residual(self, x: Operand) -> Operand:
         others = [o for o in self.at if self.shape(o) == self.shape(x)]
-        return self.node("ADD", [x, others[self.below(len(others))]], self.shape(x))
+        op = "ADD" if self.rng.random() < 0.8 else "SUB"
+        return self.node(op, [x, others[self.below(len(others))]], self.shape(x))
 
     def join(self, x: Operand) -> Operand:
         shape = self.shape(x)
@@ -78,8 +79,9 @@ class RandomModel:
         return pointwise(self.b, x, self.below(9, 1))
 
     def pool(self, x: Operand) -> Operand:
+        op = "MAX_POOL_2D" if self.rng.random() < 0.6 else "AVERAGE_POOL_2D"
         window = {"stride_w": 1, "stride_h": 1, "filter_width": 2, "filter_height": 2, "padding": "SAME"}
-        return self.node("MAX_POOL_2D", [x], self.shape(x), **window)
+        return self.node(op, [x], self.shape(x), **window)
 
     def convolution(self, x: Operand) -> Operand:
         shape, outputs = self.shape(x), self.below(9, 1)
@@ -103,12 +105,19 @@ class RandomModel:
         return self.b.constant(values, scales=0.01 / float(np.sqrt(values[..., 0].size)))
 
     def window(self, op: str, x: Operand, taps: Operand, outputs: int, **options: object) -> Operand:
-        """A window with strides of 1 or 2 and SAME padding."""
-        _, height, width, _ = self.shape(x)
-        down, across = self.below(3, 1), self.below(3, 1)
-        shape = (1, -(-height // down), -(-width // across), outputs)
-        strides = {"stride_h": down, "stride_w": across, "padding": "SAME"}
-        return self.node(op, [x, taps, None], shape, **strides, **options)
+        """A window with strides of 1 or 2, or dilated, and with padding or, where it fits, without."""
+        sides, strides, dilations, sizes = self.shape(x)[1:3], [], [], []
+        is_valid = self.rng.random() < 0.3
+        for side, filter_side in zip(sides, self.shape(taps)[1:3], strict=True):
+            stride, dilation = (1, 2) if self.rng.random() < 0.2 else (self.below(3, 1), 1)
+            strides.append(stride)
+            dilations.append(dilation)
+            sizes.append(side - (filter_side - 1) * dilation)
+        is_valid = is_valid and min(sizes) > 0
+        shape = [-(-size // stride) for size, stride in zip(sizes if is_valid else sides, strides, strict=True)]
+        options |= {"stride_h": strides[0], "stride_w": strides[1], "padding": "VALID" if is_valid else "SAME"}
+        options |= {"dilation_h_factor": dilations[0], "dilation_w_factor": dilations[1]}
+        return self.node(op, [x, taps, None], (1, *shape, outputs), **options)
 
 
 def pointwise(b: ModelBuilder, x: Operand, channels: int) -> Operand:

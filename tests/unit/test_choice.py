@@ -251,6 +251,20 @@ def test_a_named_kernel_is_taken_and_told(capsys: pytest.CaptureFixture[str]) ->
     assert printed["layers"][1]["kernel"] != "conv2d_s8__c" and printed["kernels_named"] == {}
 
 
+def test_other_layers_do_not_pay_for_the_flash_of_a_named_kernel() -> None:
+    model, board = read_model(EXAMPLES[2]), load_board("nano33")
+
+    def portable(kernels: dict[int, str]) -> set[int]:
+        layers = compile_model(model, board, Options(kernels=kernels)).program.layers
+        assert all(layers[index].instance.kernel.name == name for index, name in kernels.items())
+        return {layer.index for layer in layers if layer.instance and layer.instance.kernel.name.endswith("__c")}
+
+    slow = portable({})
+    named = {index: "depthwise_conv2d_s8__dsp_3x3" for index in (22, 25)}
+    assert named.keys() <= slow
+    assert portable(named) == slow - named.keys()
+
+
 @pytest.mark.parametrize(
     ("board", "named", "message"),
     [

@@ -8,7 +8,7 @@ from enum import Enum
 
 from tinygen.ir import Graph, Kernel, Reference
 from tinygen.kernels import price
-from tinygen.kernels.rows import Row, applicable, one_way
+from tinygen.kernels.rows import Row, Rows, applicable, one_way
 
 CODE_BYTES = 24_000
 """24 KB, of a thousand bytes each: so it holds in either reading."""
@@ -60,6 +60,17 @@ def flash_budget(graph: Graph) -> int:
     """
     constants = {t.index: t.size_bytes for node in graph.nodes for t in node.inputs if t is not None and t.is_constant}
     return (sum(constants.values()) + CODE_BYTES) * 11 // 10 - LAYER_BYTES * len(graph.nodes)
+
+
+def named_bytes(offered: Rows, named: Rows) -> int:
+    """Flash that kernels named by the user take beyond the lightest of their layers, and their code.
+
+    Their layers' constants and all code count in `flash_budget`; without this the other layers would pay for it.
+    """
+    taken = {layer: own[0] for layer, own in enumerate(named) if own != offered[layer]}
+    lightest = {layer: min(row.cost.constant_bytes for row in offered[layer]) for layer in taken}
+    beyond = sum(max(0, row.cost.constant_bytes - lightest[layer]) for layer, row in taken.items())
+    return beyond + sum({row.function: row.cost.code_bytes for row in taken.values()}.values())
 
 
 def choose(rows: Sequence[Sequence[Row]], optimize: Optimize, budget_bytes: int) -> tuple[Row | None, ...]:
