@@ -332,6 +332,12 @@ def _validate_port(options: argparse.Namespace) -> int:
         raise UsageError(
             f"{options.port}: the board's {name} has {result.layers} layers, {options.model} has {layers}."
         )
+    if result.passed and result.model != compiled.identity:
+        raise UsageError(
+            f"{options.port}: the board's {name} is of another model file or reference than {options.model}: "
+            f"{result.model or 'it does not say which'} instead of {compiled.identity}. Build with the same "
+            "--reference and flash it again."
+        )
     if options.json:
         _print_json(selftest_json(name, options.board, result))
     else:

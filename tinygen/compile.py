@@ -67,6 +67,11 @@ class Compiled:
     sources: Sources
     placement: Placement = NOWHERE
 
+    @property
+    def identity(self) -> str:
+        """What a self-test says of its model, so that no other is taken for it: its file's digest, the reference."""
+        return f"{self.model.sha256[:16]} {self.options.reference.value}"
+
 
 def compile_model(model: ModelFile, board: Board, options: Options = Options()) -> Compiled:
     """Read graph → passes → kernels → plan → program → text.

@@ -95,7 +95,7 @@ def test_every_board_passes_in_every_emulator_that_has_it(name: str, compiler: s
         result = run(firmware, emulator)
         assert result.passed, result.lines
         assert result.lines[-1] == PASS
-        assert re.fullmatch(rf"TINYGEN CYCLES {NAME} (\d+|-)", result.lines[0]) and len(result.lines) == 2
+        assert re.fullmatch(rf"TINYGEN CYCLES {NAME} (\d+|-)", result.lines[1]) and len(result.lines) == 3
         assert result.layers == 6 and not result.differences
 
 

@@ -14,6 +14,7 @@ from tests.export.projects import GESTURE, KWS, bundle, write_project
 from tests.support.paths import ROOT
 from tinygen import load_board
 from tinygen.boards import board_names
+from tinygen.emit.names import is_c_identifier
 from tinygen.errors import BoardError, UsageError
 from tinygen.export import Bundle, ProjectKind, default_kind, export_project
 
@@ -58,6 +59,15 @@ def test_a_name_that_the_framework_has_itself_is_refused(kind: ProjectKind, boar
 @pytest.mark.parametrize(("kind", "name"), [(ProjectKind.ZEPHYR, "console"), (ProjectKind.PLATFORMIO, "freertos")])
 def test_a_name_that_only_another_framework_has_is_taken(kind: ProjectKind, name: str) -> None:
     assert any(f"/{name}.h" in path for path in export_project(kind, bundle("nano33", GESTURE, name=name)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_model_may_have_the_name_of_a_file_of_the_project(kind: ProjectKind) -> None:
+    files = [PurePosixPath(path) for path in export_project(kind, bundle(KINDS[kind], GESTURE, name="zzq"))]
+    own = {part for path in files for part in path.parts[:-1]}
+    own |= {path.stem for path in files if path.suffix in (".c", ".cpp", ".h")}
+    assert any("selftests" in name.lower() for name in own)
+    assert {name for name in own if "zzq" not in name and is_c_identifier(name)} == set()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -78,7 +78,9 @@ def test_a_name_keeps_what_can_be_kept(text: str, name: str) -> None:
     assert c_identifier(text) == name
 
 
-@pytest.mark.parametrize("text", ["", "1a", "_a", "a-b", "a b", "a\n", "é", "ａ", "while", "xor_eq", "main"])
+@pytest.mark.parametrize(
+    "text", ["", "1a", "_a", "a-b", "a b", "a\n", "é", "ａ", "while", "xor_eq", "main", "co_await", "typeof", "cycles"]
+)
 def test_what_is_no_identifier_is_refused_as_a_name(text: str) -> None:
     assert not is_c_identifier(text)
 

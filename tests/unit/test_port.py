@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -24,6 +25,7 @@ from tinygen.validate.port import read_port
 pty = pytest.importorskip("pty", reason="pseudo-terminals are missing: they need Linux or macOS")
 pytest.importorskip("serial", reason='pyserial is missing: pip install "tinygen[serial]"')
 
+MODEL = f"TINYGEN MODEL classifier {hashlib.sha256(classifier()).hexdigest()[:16]} litert"
 CYCLES = "TINYGEN CYCLES classifier 11411"
 PASS = "TINYGEN PASS classifier inputs=2 layers=6"
 DIFFER = "TINYGEN DIFFER classifier input=0 layer=1 op=DEPTHWISE_CONV_2D crc=00000001 expected=00000002"
@@ -94,9 +96,9 @@ def validate(model: str, wire: Wire, *more: str) -> int:
 
 
 def test_pass_is_printed_and_exits_with_0(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    later(lambda: wire.send("\xffboot", CYCLES, PASS))
+    later(lambda: wire.send("\xffboot", MODEL, CYCLES, PASS))
     assert validate(model, wire) == 0
-    assert capsys.readouterr().out == f"{CYCLES}\n{PASS}\n"
+    assert capsys.readouterr().out == f"{MODEL}\n{CYCLES}\n{PASS}\n"
 
 
 def test_fail_prints_what_differed_and_exits_with_1(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +116,7 @@ def test_a_fault_exits_with_1(wire: Wire, model: str, capsys: pytest.CaptureFixt
 
 def test_bytes_may_come_one_by_one(wire: Wire, model: str) -> None:
     def trickle() -> None:
-        for byte in f"{CYCLES}\r\n{PASS}\r\n".encode():
+        for byte in f"{MODEL}\r\n{CYCLES}\r\n{PASS}\r\n".encode():
             os.write(wire.board, bytes([byte]))
             time.sleep(0.002)
 
@@ -123,15 +125,16 @@ def test_bytes_may_come_one_by_one(wire: Wire, model: str) -> None:
 
 
 def test_json_has_every_figure(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    later(lambda: wire.send(DIFFER, CYCLES, FAIL))
+    later(lambda: wire.send(DIFFER, MODEL, CYCLES, FAIL))
     assert validate(model, wire, "--json") == 1
     assert json.loads(capsys.readouterr().out) == {
         "name": "classifier",
         "board": "nano33",
+        "model": MODEL.partition("classifier ")[2],
         "layers": 6,
         "cycles": 11411,
         "differences": [DIFFER],
-        "lines": [DIFFER, CYCLES, FAIL],
+        "lines": [DIFFER, MODEL, CYCLES, FAIL],
         "equal": False,
     }
 
@@ -192,6 +195,23 @@ def test_another_model_of_the_same_name_is_told(wire: Wire, model: str, capsys: 
     assert "the board's classifier has 7 layers, " in error_of(wire, model, capsys)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ((MODEL.replace(MODEL[-12:-7], "00000"),), "00000"),
+        ((MODEL.replace("litert", "tflm"),), "tflm"),
+        ((), "it does not say which"),
+    ],
+    ids=["other file", "other reference", "not told"],
+)
+def test_a_pass_of_another_file_or_reference_is_none(
+    said: tuple[str, ...], shown: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later(lambda: wire.send(*said, CYCLES, PASS))
+    error = error_of(wire, model, capsys)
+    assert "the board's classifier is of another model file or reference than " in error and shown in error
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
 def test_a_time_that_does_not_end_is_refused(
     seconds: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
@@ -250,14 +270,15 @@ def test_a_pass_without_its_numbers_is_waited_past(
 
 
 def test_a_whole_pass_behind_a_broken_one_counts(wire: Wire, model: str) -> None:
-    later(lambda: wire.send("TINYGEN PASS classifier inp\xff\xff", CYCLES, PASS))
+    later(lambda: wire.send("TINYGEN PASS classifier inp\xff\xff", MODEL, CYCLES, PASS))
     assert validate(model, wire) == 0
 
 
 def test_another_name_is_waited_for(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    later(lambda: wire.send(PASS.replace("classifier", "mine")))
+    lines = [line.replace("classifier", "mine") for line in (MODEL, PASS)]
+    later(lambda: wire.send(*lines))
     assert validate(model, wire, "--name", "mine") == 0
-    assert capsys.readouterr().out == PASS.replace("classifier", "mine") + "\n"
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_a_name_without_a_port_is_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:

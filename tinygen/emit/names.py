@@ -10,7 +10,9 @@ C_AND_CPP_KEYWORDS = frozenset(
     "false float for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or "
     "or_eq private protected public register reinterpret_cast restrict return short signed sizeof static "
     "static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename "
-    "union unsigned using virtual void volatile wchar_t while xor xor_eq main".split()
+    "union unsigned using virtual void volatile wchar_t while xor xor_eq main "
+    "char8_t co_await co_return co_yield concept consteval constinit contract_assert requires typeof "
+    "typeof_unqual".split()
 )
 # A file NAME.h must not stand before a header of the C library or of the compiler, nor before the firmware's own.
 HEADERS = frozenset(
@@ -20,16 +22,17 @@ HEADERS = frozenset(
 )
 # What exported projects call their own: folders, headers and targets that a model of that name would meet.
 PROJECT_NAMES = frozenset(
-    "app arduino build cmake driver examples include kconfig lib log main manifest renode samples selftest selftests "
-    "src test tests tinygen zephyr".split()
+    "app arduino build cmake components cycles driver examples include kconfig lib log main manifest memory renode "
+    "samples selftest selftests src test tests tinygen zephyr".split()
 )
+PROJECT_PREFIXES = ("tinygen_", "cycles_")
 LONGEST = 40
 
 
 def is_c_identifier(text: str) -> bool:
     """Whether the text can be the prefix of C and C++ names as it stands."""
     lower = text.lower()
-    reserved = text in C_AND_CPP_KEYWORDS or lower in HEADERS | PROJECT_NAMES or lower.startswith("tinygen_")
+    reserved = text in C_AND_CPP_KEYWORDS or lower in HEADERS | PROJECT_NAMES or lower.startswith(PROJECT_PREFIXES)
     if len(text) > LONGEST:
         return False
     return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text, re.ASCII) is not None and not reserved

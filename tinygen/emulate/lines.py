@@ -8,7 +8,7 @@ from dataclasses import dataclass
 LONGEST_LINE_BYTES = 1024
 
 # A line may follow noise: what the boot ROM prints, or half a byte from before the reset.
-_LINE = re.compile(r"TINYGEN (PASS|FAIL|DIFFER|CYCLES) (\S+)(?: .*)?$")
+_LINE = re.compile(r"TINYGEN (PASS|FAIL|DIFFER|MODEL|CYCLES) (\S+)(?: .*)?$")
 # What passes must say how much it checked. A FAIL counts however little of it arrived.
 _PASS = re.compile(r"TINYGEN PASS \S+ inputs=[1-9]\d* layers=[1-9]\d*")
 
@@ -35,6 +35,12 @@ class SelfTest:
     def contradicts_itself(self) -> bool:
         """Whether the last line is PASS although something differed, as when the board restarts in between."""
         return bool(self.differences) and self.lines[-1].startswith("TINYGEN PASS ")
+
+    @property
+    def model(self) -> str | None:
+        """What the firmware says of its model; see `Compiled.identity`."""
+        found = (re.fullmatch(r"TINYGEN MODEL \S+ (.+)", line) for line in reversed(self.lines))
+        return next((match[1] for match in found if match), None)
 
     @property
     def cycles(self) -> int | None:

@@ -26,6 +26,7 @@ class ProjectModel:
     macro: str
     title: str  # the model's own name, as text that is safe in any comment
     sha256: str
+    identity: str  # what its self-test says of it
     arena_bytes: int
     weights_bytes: int
     layers: int
@@ -43,6 +44,7 @@ def project_models(bundle: Bundle) -> tuple[ProjectModel, ...]:
             macro=model.program.name.upper(),
             title=comment_text(model.program.graph.name),
             sha256=model.model.sha256,
+            identity=model.identity,
             arena_bytes=max(model.program.plan.arena_bytes, 1),
             weights_bytes=model.program.weights_bytes,
             layers=len(model.program.layers),

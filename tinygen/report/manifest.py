@@ -202,6 +202,7 @@ def selftest_json(name: str, board: str, result: SelfTest) -> Json:
     return {
         "name": name,
         "board": board,
+        "model": result.model,
         "layers": result.layers,
         "cycles": result.cycles,
         "differences": list(result.differences),

@@ -152,6 +152,7 @@ def selftest_sources(compiled: Compiled, vectors: Vectors) -> dict[str, str]:
         "name": name,
         "macro": name.upper(),
         "version": VERSION,
+        "identity": compiled.identity,
         "vectors": vectors,
         "pushed": compiled.program.pushed is not None,
         "constants": checked_constants(compiled.program),
