@@ -36,7 +36,7 @@ Load Board
 Wait For Result
     [Documentation]    Shows every line of the self-test and returns the last.
     WHILE    True    limit=10000
-        ${line}=    Wait For Line On Uart    TINYGEN (DIFFER|CYCLES|PASS|FAIL) .*    treatAsRegex=true
+        ${line}=    Wait For Line On Uart    TINYGEN (DIFFER|MODEL|CYCLES|PASS|FAIL) .*    treatAsRegex=true
         Log To Console    ${line.Line.strip()}
         IF    $line.Groups[0] in ('PASS', 'FAIL')    RETURN    ${line.Line.strip()}
     END
