@@ -318,16 +318,12 @@ def doctor(options: argparse.Namespace) -> int:
 def _validate_port(options: argparse.Namespace) -> int:
     """The board itself runs the self-test; its lines come over a serial port."""
     _check_port_options(options)
-    compiled = choose_one(options).compiled
-    name, layers = options.name or compiled.program.name, len(compiled.program.graph.nodes)
-    with progress(Console(stderr=True)) as show:
-        result = port.read_port(
-            options.port,
-            name,
-            baud=compiled.board.console.baud,
-            timeout_s=options.timeout or DEFAULT_PORT_SECONDS,
-            progress=show,
-        )
+    with port.open_port(options.port, load_board(options.board).console.baud) as connection:
+        compiled = choose_one(options).compiled  # a board may speak meanwhile
+        name, layers = options.name or compiled.program.name, len(compiled.program.graph.nodes)
+        with progress(Console(stderr=True)) as show:
+            seconds = options.timeout or DEFAULT_PORT_SECONDS
+            result = port.read_port(connection, name, timeout_s=seconds, progress=show)
     if result.layers not in (None, layers):
         raise UsageError(
             f"{options.port}: the board's {name} has {result.layers} layers, {options.model} has {layers}."

@@ -68,8 +68,8 @@ opened = threading.Event()
 
 @pytest.fixture(autouse=True)
 def told_of_opening(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening a port empties it, so a board may speak only afterwards, however long the model took to read."""
-    really_open = port_module._open
+    """Opening a port empties it, so a board may speak only afterwards; that comes before the model is read."""
+    really_open = port_module.open_port
     opened.clear()
 
     def open_and_tell(port: str, baud: int) -> object:
@@ -77,7 +77,7 @@ def told_of_opening(monkeypatch: pytest.MonkeyPatch) -> None:
         opened.set()
         return connection
 
-    monkeypatch.setattr(port_module, "_open", open_and_tell)
+    monkeypatch.setattr(port_module, "open_port", open_and_tell)
 
 
 def later(action: Callable[[], None]) -> None:
@@ -289,17 +289,16 @@ def test_a_name_without_a_port_is_refused(model: str, capsys: pytest.CaptureFixt
 def test_progress_says_to_press_reset(wire: Wire) -> None:
     stages = []
     later(lambda: wire.send(PASS))
-    read_port(
-        wire.port, "classifier", baud=9600, timeout_s=20, progress=lambda stage, done, total: stages.append(stage)
-    )
+    with port_module.open_port(wire.port, 9600) as connection:
+        read_port(connection, "classifier", timeout_s=20, progress=lambda stage, done, total: stages.append(stage))
     assert set(stages) == {f"waiting at {wire.port}; press the board's reset button"}
 
 
 def test_without_pyserial_the_remedy_is_told() -> None:
     code = (
         "import sys; sys.modules['serial'] = None\n"
-        "from tinygen.validate.port import read_port\n"
-        "read_port('/dev/x', 'kws', baud=9600, timeout_s=1, progress=print)\n"
+        "from tinygen.validate.port import open_port\n"
+        "open_port('/dev/x', 9600)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert 'ToolError: port /dev/x: pyserial is not installed: pip install "tinygen[serial]".' in done.stderr
@@ -313,6 +312,6 @@ def open_files() -> int:
 
 def test_a_port_is_closed_whatever_happens(wire: Wire) -> None:
     before = open_files()
-    with pytest.raises(ToolError, match="did not come"):
-        read_port(wire.port, "kws", baud=115200, timeout_s=0.3, progress=lambda *_: None)
+    with pytest.raises(ToolError, match="did not come"), port_module.open_port(wire.port, 115200) as connection:
+        read_port(connection, "kws", timeout_s=0.3, progress=lambda *_: None)
     assert open_files() == before

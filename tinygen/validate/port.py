@@ -18,20 +18,33 @@ POLL_S = 0.2
 Progress = Callable[[str, int, int], None]
 
 
-def read_port(port: str, name: str, *, baud: int, timeout_s: float, progress: Progress) -> SelfTest:
-    """Waits at a serial port for the last line of the model called `name`.
+def open_port(port: str, baud: int) -> Any:
+    """pyserial's connection, a context manager; what comes before it is read waits in the system's buffer.
 
-    Raises ToolError where pyserial or the port is missing, where the port vanishes, and where the last line does not
-    come in time.
+    Raises ToolError where pyserial or the port is missing.
+    """
+    try:
+        import serial
+    except ImportError as error:
+        raise ToolError(f"port {port}: pyserial is not installed: {INSTALL}.") from error
+    try:
+        return serial.Serial(port, baud, timeout=POLL_S)
+    except (OSError, ValueError) as error:  # SerialException is an OSError
+        raise ToolError(f"port {port}: it cannot be opened: {_reason(error)}. {_ports()}") from error
+
+
+def read_port(connection: Any, name: str, *, timeout_s: float, progress: Progress) -> SelfTest:
+    """Waits at an open serial port for the last line of the model called `name`.
+
+    Raises ToolError where the port vanishes, and where the last line does not come in time.
     """
     transcript = Transcript(name)
     deadline = time.monotonic() + timeout_s
-    with _open(port, baud) as connection:
-        while not transcript.finished:
-            progress(f"waiting at {port}; press the board's reset button", 0, 1)
-            if time.monotonic() > deadline:
-                raise ToolError(_silence(port, baud, timeout_s, transcript))
-            transcript.feed(_read(connection, port, transcript))
+    while not transcript.finished:
+        progress(f"waiting at {connection.port}; press the board's reset button", 0, 1)
+        if time.monotonic() > deadline:
+            raise ToolError(_silence(connection.port, connection.baudrate, timeout_s, transcript))
+        transcript.feed(_read(connection, connection.port, transcript))
     return transcript.result()
 
 
@@ -42,17 +55,6 @@ def survey() -> tuple[Tool, ...]:
     except importlib.metadata.PackageNotFoundError:
         version = None
     return (Tool("pyserial", version, "", "reads a self-test from a board's serial port", INSTALL),)
-
-
-def _open(port: str, baud: int) -> Any:
-    try:
-        import serial
-    except ImportError as error:
-        raise ToolError(f"port {port}: pyserial is not installed: {INSTALL}.") from error
-    try:
-        return serial.Serial(port, baud, timeout=POLL_S)
-    except (OSError, ValueError) as error:  # SerialException is an OSError
-        raise ToolError(f"port {port}: it cannot be opened: {_reason(error)}. {_ports()}") from error
 
 
 def _read(connection: Any, port: str, transcript: Transcript) -> bytes:
