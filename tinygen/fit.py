@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -143,7 +144,7 @@ def _misses(model: Compiled, size: CodeSize | None, budgets: Budgets, models: Se
             misses.append(Miss(Resource.FLASH, flash, has, said, heaviest))
     if (budget := budgets.stack) and stack is not None and stack > budget.most:
         said = f"{place}one inference needs {stack:,} bytes of stack, {budget.said} allows {budget.most:,}"
-        misses.append(Miss(Resource.STACK, stack, budget.most, said, ""))
+        misses.append(Miss(Resource.STACK, stack, budget.most, said, _deepest(program, size)))
     return misses
 
 
@@ -193,6 +194,19 @@ def _flash_limits(board: Board, budgets: Budgets) -> list[tuple[int, str]]:
 
 def _fewer(inferences: int, board: Board) -> str:
     return "Embed fewer: --self-test 1." if inferences > 1 else hint(board)
+
+
+def _deepest(program: Program, size: CodeSize | None) -> str:
+    """The calls that take the most of the stack, and the layers that make them."""
+    calls = size.deepest_calls if size else ()
+    names = {re.split(r"[.$]", call)[0] for call in calls}  # without the compiler's marks of clones
+    layers = [
+        f"{layer.index} ({layer.op_name})"
+        for layer in program.layers
+        if layer.instance and layer.instance.function in names
+    ]
+    who = f", of the layers {', '.join(layers)}" if layers else ""
+    return f"The deepest calls: {' → '.join(calls)}{who}."
 
 
 def _most(layers: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -206,17 +206,18 @@ class _Search:
                 return
 
     def _heaviest(self) -> tuple[int, Tensor | None]:
-        """The layer to blame, and its tensor whose channels can be cut, as the model file has it."""
+        """Of the layers to blame the heaviest tensor whose channels can be cut, as the file has it, and its layer."""
         program = self.base.program
         of_flash = all(miss.resource is Resource.FLASH for miss in self.choice.attempts[0].misses)
         blamed = constant_layers(program) if of_flash and not self.choice.attempts[0].fits else peak_layers(program)
         known = {t.index: t for t in self.graph.tensors()}
+        makers = {t.index: layer for layer, node in enumerate(program.graph.nodes) for t in node.outputs}
         for layer, _ in blamed:
             node = program.graph.nodes[layer]
             own = [t for t in (*node.outputs, *node.inputs) if t is not None and not t.is_constant]
             for tensor in sorted(own, key=lambda t: -t.size_bytes):
                 if tensor.index in known and channel_group(self.graph, tensor.index):
-                    return layer, known[tensor.index]
+                    return makers.get(tensor.index, layer), known[tensor.index]
         return 0, None
 
     def _resized(self, shapes: Mapping[int, Shape], channels: Mapping[int, int]) -> Compiled | None:

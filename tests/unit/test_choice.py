@@ -167,6 +167,23 @@ def test_balanced_takes_no_kernel_that_pays_with_flash_and_raises_the_arena() ->
     assert found == [160, 160, 160] and arena > least
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_balanced_takes_the_dsp_kernel_of_a_large_depthwise_window_and_ram_no_larger_arena(stride: int) -> None:
+    rng = np.random.default_rng(stride)
+    b = ModelBuilder()
+    x = b.input((1, 12, 12, 16), scale=0.05)
+    w = b.constant(rng.integers(-127, 128, (1, 5, 5, 16)).astype(np.int8), scales=0.01)
+    y = b.tensor((1, 12 // stride, 12 // stride, 16), scale=0.1)
+    b.node("DEPTHWISE_CONV_2D", [x, w, None], [y], stride_w=stride, stride_h=stride, padding="SAME", depth_multiplier=1)
+    b.output(y)
+    model, board = read_model(b.finish()), load_board("nano33")
+    balanced, ram = (
+        compile_model(model, board, Options(name="net", optimize=o)).program for o in (Optimize.BALANCED, Optimize.RAM)
+    )
+    assert balanced.layers[0].instance.kernel.name == "depthwise_conv2d_s8__dsp"
+    assert ram.plan.arena_bytes <= balanced.plan.arena_bytes
+
+
 def test_balanced_counts_what_the_budget_leaves_besides_the_calls_of_layers() -> None:
     constants = sum(t.size_bytes for n in GRAPH.nodes for t in n.inputs if t is not None and t.is_constant)
     assert flash_budget(GRAPH) == (constants + 24_000) * 11 // 10 - 3 * 150

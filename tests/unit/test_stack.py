@@ -87,7 +87,8 @@ def compiled(source: str, target: Target, toolchain: Toolchain, folder: Path) ->
     call([*base, "-fstack-size-section" if zig else "-fstack-usage", "m.c", "-o", "m.o"], folder)
     call([*base, "data.c", "-o", "data.o"], folder)
     frames = frames_from_section(folder / "m.o") if zig else frames_from_su(folder / "m.su")
-    return worst_stack(folder / "m.o", "m_run", frames, folder / "data.o"), frames
+    found = worst_stack(folder / "m.o", "m_run", frames, folder / "data.o")
+    return found.stack_bytes if found else None, frames
 
 
 @every_build

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,16 @@ def test_the_most_channels_that_fit_are_found() -> None:
         return tinygen.compile_model(model, load_board("nano33")).program.plan.arena_bytes
 
     assert arena(count) == narrow.arena_bytes <= limit < arena(count + 4)
+
+
+def test_channels_are_cut_in_the_layer_that_makes_them() -> None:
+    board = load_board("nano33")
+    layers = tinygen.compile_model(tinygen.read_model(network(32, 16)), board, Options(name="net")).program.graph.nodes
+    found = [way.change for limit in (2_000, 8_000) for way in ways(network(32, 16), ram(limit))]
+    named = [match for change in found if (match := re.search(r"channels in layer (\d+) \((.*)\)", change))]
+    assert named
+    for match in named:
+        assert layers[int(match[1])].output.describe() == match[2]
 
 
 def test_every_other_option_is_planned_and_none_is_in_the_model() -> None:

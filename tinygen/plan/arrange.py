@@ -12,8 +12,8 @@ plan is taken.
 
 Where the caller pushes the input's rows, the layers that take them run in turn under any of these.
 
-Under `balanced`, kernels that have more than twice the constants of another one of the layer do not count among the
-fastest: what pays with flash (Winograd does) may not raise the arena as well. They are taken where they fit.
+Under `balanced`, kernels that have more than twice the constants of another one for the same features do not count
+among the fastest: what pays with flash (Winograd does) may not raise the arena as well. They are taken where they fit.
 
 Kernels that go backward change no step's bytes, only how steps fit to one another. So they are left out of the choice,
 and where a placement does not reach its bound, layers that run whole are turned round as long as that helps. Where the
@@ -45,7 +45,7 @@ ADDED = {Optimize.SPEED: 0.01, Optimize.BALANCED: 0.4, Optimize.RAM: 1.5}
 """The part of the fastest kernels' instructions that may be spent on a smaller arena."""
 
 HEAVY = 2
-"""Times the constants of the layer's lightest row: above that a row pays with flash."""
+"""Times the constants of the layer's lightest row of the same features: above that a row pays with flash."""
 
 HUGE_BYTES = 1 << 25
 """A tensor of more than that is huge."""
@@ -179,7 +179,9 @@ def _whole(graph: Graph) -> tuple[Group, ...]:
 
 
 def _is_heavy(row: Row, own: Sequence[Row]) -> bool:
-    return row.cost.constant_bytes > HEAVY * min(other.cost.constant_bytes for other in own)
+    """Whether it has many more constants than others that use as much of the core."""
+    alike = [other.cost.constant_bytes for other in own if other.kernel.features == row.kernel.features]
+    return row.cost.constant_bytes > HEAVY * min(alike)
 
 
 def _placed(graph: Graph, look: _Look) -> Plan:

@@ -84,8 +84,10 @@ def build_firmware(
     )
     elf = link(objects, board, directory, toolchain, platform)
     known = build is Build.RELEASE and elf_reader_version() is not None
-    bound = stack_bound(directory, name, toolchain) if known else None
-    return Firmware(elf, board, build, toolchain.name, name, platform, stack_bound_bytes=bound)
+    stack = stack_bound(directory, name, toolchain) if known else None
+    return Firmware(
+        elf, board, build, toolchain.name, name, platform, stack_bound_bytes=stack.stack_bytes if stack else None
+    )
 
 
 def link(

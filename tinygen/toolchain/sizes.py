@@ -29,6 +29,7 @@ class CodeSize:
         int | None
     )  # worst case of NAME_run, or of NAME_push_row and its like, and all it calls; None: the calls cannot all be known
     writable_bytes: int = 0  # .data and .bss, which generated C promises not to have
+    deepest_calls: tuple[str, ...] = ()  # the functions that take so much of the stack, the caller first
 
 
 def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Toolchain) -> CodeSize:
@@ -47,8 +48,14 @@ def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Tool
         )
         code_bytes, code_writable = section_bytes(directory / f"{name}.o")
         weights_bytes, weights_writable = section_bytes(directory / f"{name}_weights.o")
-        stack_bytes = stack_bound(directory, name, toolchain)
-    return CodeSize(code_bytes, weights_bytes, stack_bytes, code_writable + weights_writable)
+        stack = stack_bound(directory, name, toolchain)
+    return CodeSize(
+        code_bytes,
+        weights_bytes,
+        stack.stack_bytes if stack else None,
+        code_writable + weights_writable,
+        stack.calls if stack else (),
+    )
 
 
 def section_bytes(path: Path) -> tuple[int, int]:

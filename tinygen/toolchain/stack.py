@@ -8,7 +8,7 @@ through a pointer is covered as well as one by name: the result is an upper boun
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,16 @@ class Frame:
     bounded: bool
 
 
-def stack_bound(directory: Path, name: str, toolchain: Toolchain) -> int | None:
-    """The most stack of one inference in bytes, below its caller's; None where the calls cannot all be known.
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The most that a function and what it calls take of the stack, and the calls that do, the function first."""
+
+    stack_bytes: int
+    calls: tuple[str, ...]
+
+
+def stack_bound(directory: Path, name: str, toolchain: Toolchain) -> Stack | None:
+    """The most stack of one inference, below its caller's; None where the calls cannot all be known.
 
     `directory` holds NAME.c and the objects of it and of NAME_weights.c, compiled with `stack_options`.
     """
@@ -49,7 +57,9 @@ def stack_bound(directory: Path, name: str, toolchain: Toolchain) -> int | None:
     known = [depth for depth in depths if depth is not None]
     if len(known) < len(depths):
         return None
-    return max(known) + pushed_bytes((directory / f"{name}.c").read_text(encoding="utf-8"))
+    deepest = max(known, key=lambda stack: stack.stack_bytes)
+    pushed = pushed_bytes((directory / f"{name}.c").read_text(encoding="utf-8"))
+    return replace(deepest, stack_bytes=deepest.stack_bytes + pushed)
 
 
 def _roots(code: Path, name: str) -> tuple[str, ...]:
@@ -100,8 +110,8 @@ def frames_from_section(path: Path) -> dict[str, Frame]:
     return frames
 
 
-def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path) -> int | None:
-    """The deepest path from `root` in bytes; None for recursion, unbounded frames or calls to unknown functions.
+def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path) -> Stack | None:
+    """The deepest path from `root`; None for recursion, unbounded frames or calls to unknown functions.
 
     An undefined symbol does not tell whether it is a function; what `data_path` defines is data.
     """
@@ -110,20 +120,20 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
         edges = _edges(elf, functions)
     constants = _defined(data_path)
     section_of = {name: section for section, names in functions.items() for name in names}
-    done: dict[str, int | None] = {}
+    done: dict[str, Stack | None] = {}
 
-    def depth(name: str, above: frozenset[str]) -> int | None:
+    def depth(name: str, above: frozenset[str]) -> Stack | None:
         if name in done:
             return done[name]
         if name not in section_of:
-            return RUNTIME_HELPER_BYTES if _RUNTIME.fullmatch(name) else None
+            return Stack(RUNTIME_HELPER_BYTES, (name,)) if _RUNTIME.fullmatch(name) else None
         # GCC makes functions of equal code aliases of one, and tells that one's frame: all names of a section share it.
         frame = frame_of(name, frames) or next(
             (known for alias in functions[section_of[name]] if (known := frame_of(alias, frames))), None
         )
         if frame is None or not frame.bounded or name in above:
             return None
-        deepest = 0
+        deepest = Stack(0, ())
         if name in edges.get(section_of[name], ()):
             return None  # it calls itself
         for callee in _reachable(section_of[name], edges):
@@ -132,8 +142,8 @@ def worst_stack(path: Path, root: str, frames: dict[str, Frame], data_path: Path
             below = depth(callee, above | {name})
             if below is None:
                 return None
-            deepest = max(deepest, below)
-        done[name] = frame.stack_bytes + deepest
+            deepest = max(deepest, below, key=lambda stack: stack.stack_bytes)
+        done[name] = Stack(frame.stack_bytes + deepest.stack_bytes, (name, *deepest.calls))
         return done[name]
 
     return depth(root, frozenset())
