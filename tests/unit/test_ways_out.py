@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -151,13 +150,18 @@ def test_the_most_channels_that_fit_are_found() -> None:
 
 
 def test_channels_are_cut_in_the_layer_that_makes_them() -> None:
-    board = load_board("nano33")
-    layers = tinygen.compile_model(tinygen.read_model(network(32, 16)), board, Options(name="net")).program.graph.nodes
-    found = [way.change for limit in (2_000, 8_000) for way in ways(network(32, 16), ram(limit))]
-    named = [match for change in found if (match := re.search(r"channels in layer (\d+) \((.*)\)", change))]
-    assert named
-    for match in named:
-        assert layers[int(match[1])].output.describe() == match[2]
+    b = ModelBuilder()
+    image = b.input((1, 48, 48, 3), "float32")
+    at = b.tensor((1, 48, 48, 3), scale=0.05)
+    b.node("QUANTIZE", [image], [at])
+    for side, inputs, outputs, stride in ((24, 3, 16, 2), (12, 16, 24, 2), (12, 24, 24, 1)):
+        w = b.constant(np.ones((outputs, 3, 3, inputs), np.int8), scales=0.01)
+        y = b.tensor((1, side, side, outputs), scale=0.05)
+        b.node("CONV_2D", [at, w, None], [y], stride_w=stride, stride_h=stride, padding="SAME")
+        at = y
+    b.output(at)
+    (cut,) = [way.change for way in ways(b.finish(), ram(9_000)) if "channels in layer" in way.change]
+    assert cut.endswith("channels in layer 1 (int8 1x24x24x16)")
 
 
 def test_every_other_option_is_planned_and_none_is_in_the_model() -> None:
