@@ -331,7 +331,7 @@ def _validate_port(options: argparse.Namespace) -> int:
     if result.passed and result.model != compiled.identity:
         raise UsageError(
             f"{options.port}: the board's {name} is of another model file or reference than {options.model}: "
-            f"{result.model or 'it does not say which'} instead of {compiled.identity}. Build with the same "
+            f"{result.model} instead of {compiled.identity}. Build with the same "
             "--reference and flash it again."
         )
     if options.json:

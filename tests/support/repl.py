@@ -6,23 +6,27 @@ import itertools
 import re
 from dataclasses import dataclass, field
 
-# Type → (properties it may have, bytes it takes on the bus or None where a property says so), from Renode 1.16.1.
-KNOWN: dict[str, tuple[frozenset[str], int | None]] = {
-    "CPU.CortexM": (frozenset({"cpuType", "PerformanceInMips", "nvic"}), 0),
-    "CPU.RiscV32": (frozenset({"cpuType", "PerformanceInMips", "timeProvider"}), 0),
-    "CPU.Xtensa": (frozenset({"cpuType", "PerformanceInMips", "frequency"}), 0),
-    "IRQControllers.CoreLevelInterruptor": (frozenset({"frequency"}), 0x10000),
-    "IRQControllers.NVIC": (frozenset({"priorityMask", "systickFrequency"}), 0x1000),
-    "Memory.ArrayMemory": (frozenset({"size"}), None),
-    "Memory.MappedMemory": (frozenset({"size"}), None),
-    "Miscellaneous.DWT": (frozenset({"frequency"}), 0x1000),
-    "UART.CMSDK_APB_UART": (frozenset({"frequency"}), 0x1000),
-    "UART.ESP32_UART": (frozenset(), 0x100),
-    "UART.NRF52840_UART": (frozenset({"easyDMA"}), 0x1000),
-    "UART.NS16550": (frozenset({"wideRegisters"}), 0x100),
-    "UART.PL011": (frozenset({"fifoSize", "frequency"}), 0x1000),
-    "UART.STM32F7_USART": (frozenset({"frequency", "lowPowerMode"}), 0x400),
-    "UART.STM32_UART": (frozenset(), 0x100),
+NUMBER, BOOLEAN, TEXT = r"0x[0-9A-F]+|\d+", "true|false", r'"[^"]*"'
+NVIC, CLINT = "IRQControllers.NVIC", "IRQControllers.CoreLevelInterruptor"
+
+# Type → (properties it may have, with the form of their values or the type they refer to; bytes it takes on the bus, or
+# None where a property says so), from Renode 1.16.1.
+KNOWN: dict[str, tuple[dict[str, str], int | None]] = {
+    "CPU.CortexM": ({"cpuType": TEXT, "PerformanceInMips": NUMBER, "nvic": NVIC}, 0),
+    "CPU.RiscV32": ({"cpuType": TEXT, "PerformanceInMips": NUMBER, "timeProvider": CLINT}, 0),
+    "CPU.Xtensa": ({"cpuType": TEXT, "PerformanceInMips": NUMBER, "frequency": NUMBER}, 0),
+    CLINT: ({"frequency": NUMBER}, 0x10000),
+    NVIC: ({"priorityMask": NUMBER, "systickFrequency": NUMBER}, 0x1000),
+    "Memory.ArrayMemory": ({"size": NUMBER}, None),
+    "Memory.MappedMemory": ({"size": NUMBER}, None),
+    "Miscellaneous.DWT": ({"frequency": NUMBER}, 0x1000),
+    "UART.CMSDK_APB_UART": ({"frequency": NUMBER}, 0x1000),
+    "UART.ESP32_UART": ({}, 0x100),
+    "UART.NRF52840_UART": ({"easyDMA": BOOLEAN}, 0x1000),
+    "UART.NS16550": ({"wideRegisters": BOOLEAN}, 0x100),
+    "UART.PL011": ({"fifoSize": NUMBER, "frequency": NUMBER}, 0x1000),
+    "UART.STM32F7_USART": ({"frequency": NUMBER, "lowPowerMode": BOOLEAN}, 0x400),
+    "UART.STM32_UART": ({}, 0x100),
 }
 REQUIRED = {
     "CPU.CortexM": {"cpuType", "nvic"},
@@ -32,10 +36,13 @@ REQUIRED = {
     "Memory.MappedMemory": {"size"},
     "UART.STM32F7_USART": {"frequency"},
 }
-CPU_TYPES = frozenset(
-    "cortex-m0 cortex-m0+ cortex-m3 cortex-m4 cortex-m4f cortex-m7 cortex-m33 cortex-m55 rv32imc_zicsr esp32 "
-    "esp32s3".split()
-)
+CPU_TYPES = {
+    "CPU.CortexM": set("cortex-m0 cortex-m0+ cortex-m3 cortex-m4 cortex-m4f cortex-m7 cortex-m33 cortex-m55".split()),
+    "CPU.RiscV32": {"rv32imc_zicsr"},
+    "CPU.Xtensa": {"esp32", "esp32s3"},
+}
+INTERRUPTING = {NVIC, CLINT}
+"""Types that are connected to the core; no other is."""
 KEYWORDS = frozenset("using new as preinit init reset local true True false False none empty".split())
 ENTRY = re.compile(r"([A-Za-z][A-Za-z0-9_]*): ([A-Z]\w*\.\w+) @ sysbus(?: (0x[0-9A-F]+|<0x[0-9A-F]+, \+0x[0-9A-F]+>))?")
 PROPERTY = re.compile(r"    (\w+): (\S.*)")
@@ -51,6 +58,7 @@ class Entry:
     origin: int | None
     size_bytes: int | None
     properties: dict[str, str] = field(default_factory=dict)
+    targets: list[str] = field(default_factory=list)
 
     def span(self) -> tuple[int, int]:
         """The first address and the one behind the last."""
@@ -63,7 +71,6 @@ class Entry:
 def parse(text: str) -> list[Entry]:
     """The entries of a platform file. Raises AssertionError at a line that Renode would not read."""
     entries: list[Entry] = []
-    targets: set[str] = set()
     for line in text.splitlines():
         if not line or line.startswith("//"):
             continue
@@ -73,7 +80,8 @@ def parse(text: str) -> list[Entry]:
             origin, size_bytes = [*numbers, None, None][:2]
             entries.append(Entry(name, kind, origin, size_bytes))
         elif match := CONNECTION.fullmatch(line):
-            targets.add(match[1])
+            assert entries, f"of nothing: {line!r}"
+            entries[-1].targets.append(match[1])
         else:
             match = PROPERTY.fullmatch(line)
             assert match and entries, f"not understood: {line!r}"
@@ -84,22 +92,37 @@ def parse(text: str) -> list[Entry]:
     assert not KEYWORDS & set(names), f"a keyword is no name: {names}"
     assert "sysbus" not in names, "the bus is called so"
     assert len(set(names)) == len(names), f"a name stands twice: {names}"
-    assert targets <= set(names), f"connections lead nowhere: {targets - set(names)}"
     return entries
 
 
 def check(text: str) -> list[Entry]:
-    """The entries, when every type and property is known and nothing overlaps."""
+    """The entries, when types, properties, values and connections are of those known and nothing overlaps."""
     entries = parse(text)
+    types = {entry.name: entry.type for entry in entries}
     for entry in entries:
         assert entry.type in KNOWN, f"unknown type {entry.type}"
-        unknown = set(entry.properties) - KNOWN[entry.type][0]
-        assert not unknown, f"{entry.name}: unknown properties {unknown}"
         missing = REQUIRED.get(entry.type, set()) - set(entry.properties)
         assert not missing, f"{entry.name}: missing {missing}"
-        if "cpuType" in entry.properties:
-            assert entry.properties["cpuType"].strip('"') in CPU_TYPES
+        for name, value in entry.properties.items():
+            form = KNOWN[entry.type][0].get(name)
+            assert form, f"{entry.name}: unknown property {name}"
+            good = types.get(value) == form if form in KNOWN else re.fullmatch(form, value)
+            assert good, f"{entry.name}: {name} is {value}"
+        _check_place(entry)
+        if entry.type in CPU_TYPES:
+            core = entry.properties["cpuType"].strip('"')
+            assert core in CPU_TYPES[entry.type], f"{entry.name}: a {entry.type} is no {core}"
+        cores = [types.get(target) in CPU_TYPES for target in entry.targets]
+        assert cores == ([True] if entry.type in INTERRUPTING else []), f"{entry.name}: leads to {entry.targets}"
     spans = sorted((*entry.span(), entry.name) for entry in entries if entry.origin is not None)
     for (_, end, low), (begin, _, high) in itertools.pairwise(spans):
         assert end <= begin, f"{low} reaches into {high}"
     return entries
+
+
+def _check_place(entry: Entry) -> None:
+    """A core has no address; all else has one, on a word, and some bytes below 4 GiB."""
+    assert (entry.origin is None) == (entry.type in CPU_TYPES), f"{entry.name}: at {entry.origin}"
+    if entry.origin is not None:
+        begin, end = entry.span()
+        assert begin % 4 == 0 and begin < end <= 1 << 32, f"{entry.name}: {begin:#x} to {end:#x}"

@@ -191,7 +191,7 @@ def test_a_board_that_does_not_finish_is_told(
 
 
 def test_another_model_of_the_same_name_is_told(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    later(lambda: wire.send("TINYGEN PASS classifier inputs=2 layers=7"))
+    later(lambda: wire.send(MODEL, "TINYGEN PASS classifier inputs=2 layers=7"))
     assert "the board's classifier has 7 layers, " in error_of(wire, model, capsys)
 
 
@@ -200,9 +200,8 @@ def test_another_model_of_the_same_name_is_told(wire: Wire, model: str, capsys: 
     [
         ((MODEL.replace(MODEL[-12:-7], "00000"),), "00000"),
         ((MODEL.replace("litert", "tflm"),), "tflm"),
-        ((), "it does not say which"),
     ],
-    ids=["other file", "other reference", "not told"],
+    ids=["other file", "other reference"],
 )
 def test_a_pass_of_another_file_or_reference_is_none(
     said: tuple[str, ...], shown: str, wire: Wire, model: str, capsys: pytest.CaptureFixture[str]
@@ -210,6 +209,17 @@ def test_a_pass_of_another_file_or_reference_is_none(
     later(lambda: wire.send(*said, CYCLES, PASS))
     error = error_of(wire, model, capsys)
     assert "the board's classifier is of another model file or reference than " in error and shown in error
+
+
+def test_who_comes_in_between_waits_for_a_round_that_says_its_model(wire: Wire, model: str) -> None:
+    later(lambda: wire.send(CYCLES, PASS, MODEL, CYCLES, PASS))
+    assert validate(model, wire) == 0
+
+
+def test_a_pass_that_never_says_its_model_is_none(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    later(lambda: wire.send(CYCLES, PASS, CYCLES, PASS))
+    error = error_of(wire, model, capsys, "--timeout", "1")
+    assert f"TINYGEN MODEL; without that: {PASS}. Press the board's reset button, or flash" in error
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
@@ -244,10 +254,10 @@ def test_a_time_to_wait_without_a_port_is_refused(model: str, capsys: pytest.Cap
 
 
 def test_a_pass_behind_a_difference_is_no_success(wire: Wire, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    later(lambda: wire.send(DIFFER, CYCLES, PASS))
+    later(lambda: wire.send(DIFFER, MODEL, CYCLES, PASS))
     assert validate(model, wire) == 1
     shown = capsys.readouterr()
-    assert shown.out == f"{DIFFER}\n{CYCLES}\n{PASS}\n"
+    assert shown.out == f"{DIFFER}\n{MODEL}\n{CYCLES}\n{PASS}\n"
     assert f"{wire.port}: the last line says PASS, but something differed before it." in shown.err
 
 
@@ -288,7 +298,7 @@ def test_a_name_without_a_port_is_refused(model: str, capsys: pytest.CaptureFixt
 
 def test_progress_says_to_press_reset(wire: Wire) -> None:
     stages = []
-    later(lambda: wire.send(PASS))
+    later(lambda: wire.send(MODEL, PASS))
     with port_module.open_port(wire.port, 9600) as connection:
         read_port(connection, "classifier", timeout_s=20, progress=lambda stage, done, total: stages.append(stage))
     assert set(stages) == {f"waiting at {wire.port}; press the board's reset button"}

@@ -47,7 +47,7 @@ def test_every_memory_and_every_register_of_the_set_up_is_on_the_bus(name: str) 
     ("broken", "message"),
     [
         ("ram: Memory.MappedMemory @ sysbus 0x20000000\n", "missing"),
-        ("ram: Memory.MappedMemory @ sysbus 0x20000000\n    size: 0x1000\n    colour: 3\n", "unknown properties"),
+        ("ram: Memory.MappedMemory @ sysbus 0x20000000\n    size: 0x1000\n    colour: 3\n", "unknown property"),
         ("ram: Memory.Mapped @ sysbus 0x20000000\n    size: 0x1000\n", "unknown type"),
         ("ram: Memory.MappedMemory @ 0x20000000\n", "not understood"),
         (
@@ -60,6 +60,32 @@ def test_every_memory_and_every_register_of_the_set_up_is_on_the_bus(name: str) 
 def test_the_checker_finds_faults(broken: str, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         repl.check(broken)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("    nvic: nvic", "    nvic: nvicx", "nvic is nvicx"),
+        ("    nvic: nvic", "    nvic: ram", "nvic is ram"),
+        ("PerformanceInMips: 64", "PerformanceInMips: banana", "PerformanceInMips is banana"),
+        ("easyDMA: true", "easyDMA: yes", "easyDMA is yes"),
+        ("size: 0x40000", "size: 0x40000 }", "size is 0x40000 }"),
+        ("size: 0x40000", "size: 0x0", "ram: 0x20000000 to 0x20000000"),
+        ("size: 0x40000", "size: 0xFFFFFFFFFF", "ram: 0x20000000 to"),
+        ("0x20000000", "0x20000001", "ram: 0x20000001 to"),
+        ("_UART @ sysbus 0x40002000", "_UART @ sysbus", "uart0: at None"),
+        ("CPU.CortexM @ sysbus", "CPU.CortexM @ sysbus 0x20000000", "cpu: at"),
+        ("IRQ -> cpu@0", "IRQ -> ram@0", r"nvic: leads to \['ram'\]"),
+        ("    IRQ -> cpu@0\n", "", r"nvic: leads to \[\]"),
+        ('"cortex-m4"', "cortex-m4", "cpuType is cortex-m4"),
+        ('"cortex-m4"', '"esp32"', "a CPU.CortexM is no esp32"),
+    ],
+)
+def test_the_checker_finds_one_wrong_word_in_a_sound_platform(right: str, wrong: str, message: str) -> None:
+    text = platform_text(load_board("nano33"))
+    assert text.count(right)
+    with pytest.raises(AssertionError, match=message):
+        repl.check(text.replace(right, wrong, 1))
 
 
 def with_steps(name: str, *steps: RegisterStep) -> Board:

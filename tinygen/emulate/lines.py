@@ -56,10 +56,15 @@ class SelfTest:
 
 
 class Transcript:
-    """Collects the lines about one model, up to its PASS or FAIL."""
+    """Collects the lines about one model, up to its PASS or FAIL.
 
-    def __init__(self, name: str) -> None:
+    With `from_model` a PASS counts only behind a line that says of which model it is: who listens to a board may come
+    in between, and waits for the next round then.
+    """
+
+    def __init__(self, name: str, *, from_model: bool = False) -> None:
         self.name = name
+        self.from_model = from_model
         self.lines: list[str] = []
         self.other_models: set[str] = set()
         self.outcome: str | None = None
@@ -68,6 +73,13 @@ class Transcript:
     @property
     def finished(self) -> bool:
         return self.outcome is not None
+
+    @property
+    def is_of_no_model(self) -> bool:
+        """Whether the last line is a PASS that does not count, for none before it says of which model."""
+        if not self.from_model or any(line.startswith("TINYGEN MODEL ") for line in self.lines):
+            return False
+        return bool(self.lines) and _PASS.fullmatch(self.lines[-1]) is not None
 
     def feed(self, data: bytes) -> None:
         """Takes bytes as they come, in pieces of any size."""
@@ -91,5 +103,5 @@ class Transcript:
             self.other_models.add(found[2])
             return
         self.lines.append(found[0])
-        if found[1] == "FAIL" or _PASS.fullmatch(found[0]):
+        if found[1] == "FAIL" or (_PASS.fullmatch(found[0]) and not self.is_of_no_model):
             self.outcome = found[1]

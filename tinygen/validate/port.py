@@ -38,7 +38,7 @@ def read_port(connection: Any, name: str, *, timeout_s: float, progress: Progres
 
     Raises ToolError where the port vanishes, and where the last line does not come in time.
     """
-    transcript = Transcript(name)
+    transcript = Transcript(name, from_model=True)
     deadline = time.monotonic() + timeout_s
     while not transcript.finished:
         progress(f"waiting at {connection.port}; press the board's reset button", 0, 1)
@@ -87,6 +87,11 @@ def _ports() -> str:
 
 def _silence(port: str, baud: int, timeout_s: float, transcript: Transcript) -> str:
     start = f"port {port}: the last line of {transcript.name} did not come in {timeout_s:g} s at {baud} baud"
+    if transcript.is_of_no_model:
+        return (
+            f"{start} after one that says of which model file it is, TINYGEN MODEL; without that: "
+            f"{transcript.lines[-1]}. Press the board's reset button, or flash the self-test of this tinygen."
+        )
     if transcript.lines:
         return f"{start}; the last one was: {transcript.lines[-1]}."
     if transcript.other_models:
