@@ -62,7 +62,7 @@ def test_random_graphs_with_made_up_scratch_and_orders_of_access_are_planned(par
 
 def executable(seed: int) -> Hosted:
     """The graph with kernels as they are: made-up orders of access and scratch are for plans alone."""
-    graph, schedule = random_graph(seed, FEATURES[seed // 4 % 2], SIDE)
+    graph, schedule = random_graph(seed, FEATURES[seed // 4 % 2], SIDE, varied=True)
     kernels = {layer: real(node.op.kernels, schedule.kernels[layer]) for layer, node in enumerate(graph.nodes)}
     for layer, node in enumerate(graph.nodes):
         sums = [k for k in kernels_for(node, FEATURES[seed // 4 % 2]) if k.access.accumulates]

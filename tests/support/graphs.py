@@ -17,9 +17,13 @@ SCALE = 0.05
 
 
 class RandomModel:
-    """A random model: each step takes tensors that are already there, so that some branch, some die, some live on."""
+    """A random model: each step takes tensors that are already there, so that some branch, some die, some live on.
 
-    def __init__(self, seed: int, largest_side: int = 4) -> None:
+    If `varied` it also has SUB, average pooling, and windows that are dilated or without padding.
+    """
+
+    def __init__(self, seed: int, largest_side: int = 4, varied: bool = False) -> None:
+        self.varied = varied
         self.rng = np.random.default_rng(seed)
         self.b = ModelBuilder()
         side = self.below(largest_side + 1, 1)
@@ -57,7 +61,7 @@ class RandomModel:
 
     def residual(self, x: Operand) -> Operand:
         others = [o for o in self.at if self.shape(o) == self.shape(x)]
-        op = "ADD" if self.rng.random() < 0.8 else "SUB"
+        op = "SUB" if self.varied and self.rng.random() < 0.2 else "ADD"
         return self.node(op, [x, others[self.below(len(others))]], self.shape(x))
 
     def join(self, x: Operand) -> Operand:
@@ -79,7 +83,7 @@ class RandomModel:
         return pointwise(self.b, x, self.below(9, 1))
 
     def pool(self, x: Operand) -> Operand:
-        op = "MAX_POOL_2D" if self.rng.random() < 0.6 else "AVERAGE_POOL_2D"
+        op = "AVERAGE_POOL_2D" if self.varied and self.rng.random() < 0.4 else "MAX_POOL_2D"
         window = {"stride_w": 1, "stride_h": 1, "filter_width": 2, "filter_height": 2, "padding": "SAME"}
         return self.node(op, [x], self.shape(x), **window)
 
@@ -107,9 +111,9 @@ class RandomModel:
     def window(self, op: str, x: Operand, taps: Operand, outputs: int, **options: object) -> Operand:
         """A window with strides of 1 or 2, or dilated, and with padding or, where it fits, without."""
         sides, strides, dilations, sizes = self.shape(x)[1:3], [], [], []
-        is_valid = self.rng.random() < 0.3
+        is_valid = self.varied and self.rng.random() < 0.3
         for side, filter_side in zip(sides, self.shape(taps)[1:3], strict=True):
-            stride, dilation = (1, 2) if self.rng.random() < 0.2 else (self.below(3, 1), 1)
+            stride, dilation = (1, 2) if self.varied and self.rng.random() < 0.2 else (self.below(3, 1), 1)
             strides.append(stride)
             dilations.append(dilation)
             sizes.append(side - (filter_side - 1) * dilation)
@@ -129,9 +133,11 @@ def pointwise(b: ModelBuilder, x: Operand, channels: int) -> Operand:
     return output
 
 
-def random_graph(seed: int, features: frozenset[str] = frozenset(), largest_side: int = 4) -> tuple[Graph, Schedule]:
+def random_graph(
+    seed: int, features: frozenset[str] = frozenset(), largest_side: int = 4, varied: bool = False
+) -> tuple[Graph, Schedule]:
     """A random model after the passes; about half of its kernels demand scratch, and some go channel by channel."""
-    graph = run_passes(read_model(RandomModel(seed, largest_side).b.finish()), Reference.LITERT)
+    graph = run_passes(read_model(RandomModel(seed, largest_side, varied).b.finish()), Reference.LITERT)
     rng = np.random.default_rng(seed)
 
     def demand(kernel: Kernel | None) -> Kernel | None:
