@@ -96,7 +96,7 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
 
     graph, schedule, planned = arrange_in_best_order(graph, rows_of(graph), options.optimize, budget)
     if options.optimize is Optimize.RAM:
-        graph, schedule, planned = recompute(graph, schedule, planned, rows_of)
+        graph, schedule, planned = recompute(graph, schedule, planned, rows_of, budget)
     if options.kernels:  # whose layers are counted in what has become of the graph
         rows = applicable(graph, board.target.features, options.reference, options.kernels)
         schedule, planned = arrange(graph, rows, options.optimize, budget + named_bytes(rows_of(graph), rows))

@@ -167,6 +167,14 @@ def test_balanced_takes_no_kernel_that_pays_with_flash_and_raises_the_arena() ->
     assert found == [160, 160, 160] and arena > least
 
 
+def test_ram_may_spend_what_balanced_may() -> None:
+    light = ("fast", 50_000, 150, 160), ("lean", 60_000, 100, 0)
+    rows = conv_rows(GRAPH, ("winograd", 10_000, 400, 160), *light)
+    least = scratches(GRAPH, conv_rows(GRAPH, LEAN), Optimize.RAM)[1]
+    assert scratches(GRAPH, rows, Optimize.BALANCED)[1] == least
+    assert scratches(GRAPH, rows, Optimize.RAM)[1] == least  # where 2.5 times the fastest are 25,000 a layer
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_balanced_takes_the_dsp_kernel_of_a_large_depthwise_window_and_ram_no_larger_arena(stride: int) -> None:
     rng = np.random.default_rng(stride)

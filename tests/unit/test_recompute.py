@@ -17,6 +17,8 @@ from tinygen.compile import Compiled
 from tinygen.errors import ToolError
 from tinygen.ir import Reference
 from tinygen.kernels import Optimize, applicable
+from tinygen.kernels.choose import flash_budget
+from tinygen.kernels.rows import one_way
 from tinygen.passes.fuse_expansion import expansions, fuse_expansions
 from tinygen.plan import arrange
 from tinygen.plan.arrange import arrange_within, most_instructions
@@ -78,8 +80,9 @@ def test_what_takes_more_instructions_than_ram_allows_is_not_planned() -> None:
     rows = applicable(graph, features, Reference.LITERT)
     other = fuse_expansions(graph, expansions(graph))
     other_rows = applicable(other, features, Reference.LITERT)
-    assert arrange_within(other, other_rows, most_instructions(rows)) is not None
-    assert arrange_within(other, other_rows, most_instructions(rows) // 4) is None
+    most = most_instructions(one_way(rows), Optimize.RAM, flash_budget(graph))
+    assert arrange_within(other, other_rows, most) is not None
+    assert arrange_within(other, other_rows, most // 4) is None
 
 
 def test_kernels_are_named_for_the_layers_of_the_joined_graph() -> None:

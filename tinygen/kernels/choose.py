@@ -21,7 +21,8 @@ class Optimize(Enum):
 
     speed      the fewest instructions
     flash      the fewest bytes of constants and code
-    ram        the smallest arena for at most 2.5 × the fastest kernels' instructions, then the fewest of these
+    ram        the smallest arena for at most 2.5 × the fastest kernels' instructions, or what balanced may spend where
+               that is more, then the fewest of these
     balanced   the fewest instructions for at most 1.1 × (the model's constants + 24 KB of code), and for an arena
                that is worth its bytes (see tinygen/plan/arrange.py)
     """

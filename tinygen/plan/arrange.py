@@ -6,7 +6,7 @@ the flash allows. What a limit really takes is found by placing it, so the most 
 plan is taken.
 
     speed      the smallest arena for 1 % more instructions than the fastest kernels have
-    ram        the smallest arena for 2.5 times as many
+    ram        the smallest arena for 2.5 times as many, or for what `balanced` may spend where that is more
     balanced   for up to 40 % more, where a byte of arena saves at least what 300 instructions cost
     flash      whole layers alone, with the kernels of the least flash
 
@@ -102,10 +102,9 @@ def arrange(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[
         if graph.pushed is None:
             return _checked(graph, whole)
         forward = tuple(() if row is None else (row,) for row in whole.choice)
-    light = tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in forward)
-    own = light if optimize is Optimize.BALANCED else forward
+    own = _light(forward) if optimize is Optimize.BALANCED else forward
     fastest = _Look(_whole(graph), choose(own, optimize, budget))
-    most = int(fastest.instructions * (1 + ADDED.get(optimize, 0)))
+    most = most_instructions(forward, optimize, budget)
     cuts = cuts_of(graph, own)
     best, placed = _search(cuts, _looks(cuts, optimize, budget, most) or [fastest], turned, optimize, most)
     if own != forward:  # heavy kernels where they fit
@@ -159,9 +158,12 @@ def is_huge(graph: Graph) -> bool:
     return max((t.size_bytes for t in graph.tensors() if not t.is_constant), default=0) > HUGE_BYTES
 
 
-def most_instructions(rows: Rows) -> int:
-    """What `ram` may spend on layers with these rows."""
-    return int(instructions([row for row in choose(one_way(rows), Optimize.RAM, 0) if row]) * (1 + ADDED[Optimize.RAM]))
+def most_instructions(rows: Rows, optimize: Optimize, budget: int) -> int:
+    """What may be spent on layers with these rows, so that `ram` leaves out nothing that `balanced` may take."""
+    own = _light(rows) if optimize is Optimize.BALANCED else rows
+    fastest = instructions([row for row in choose(own, optimize, budget) if row])
+    most = int(fastest * (1 + ADDED.get(optimize, 0)))
+    return max(most, most_instructions(rows, Optimize.BALANCED, budget)) if optimize is Optimize.RAM else most
 
 
 def plan(graph: Graph, schedule: Schedule, optimize: Optimize = Optimize.BALANCED) -> Plan:
@@ -176,6 +178,10 @@ def plan(graph: Graph, schedule: Schedule, optimize: Optimize = Optimize.BALANCE
 
 def _whole(graph: Graph) -> tuple[Group, ...]:
     return tuple(Group(layer, layer + 1) for layer in range(len(graph.nodes)))
+
+
+def _light(rows: Rows) -> Rows:
+    return tuple(tuple(row for row in own if not _is_heavy(row, own)) for own in rows)
 
 
 def _is_heavy(row: Row, own: Sequence[Row]) -> bool:

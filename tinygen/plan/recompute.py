@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinygen.ir import Graph
-from tinygen.kernels import Schedule
-from tinygen.kernels.rows import Rows
+from tinygen.kernels import Optimize, Schedule
+from tinygen.kernels.rows import Rows, one_way
 from tinygen.passes.fuse_expansion import expansions, fuse_expansions
 from tinygen.plan.arrange import arrange_within, is_huge, most_instructions
 from tinygen.plan.values import Plan
@@ -24,16 +24,17 @@ MOST_PLANS = 8
 
 
 def recompute(
-    graph: Graph, schedule: Schedule, planned: Plan, rows_of: Callable[[Graph], Rows]
+    graph: Graph, schedule: Schedule, planned: Plan, rows_of: Callable[[Graph], Rows], budget: int
 ) -> tuple[Graph, Schedule, Plan]:
     """A graph in which convolutions are joined, with its schedule and plan, where that lowers the arena.
 
-    `schedule` and `planned` are the best ones of `graph`; `rows_of` tells the kernels to choose from in a graph.
+    `schedule` and `planned` are the best ones of `graph`; `rows_of` tells the kernels to choose from in a graph,
+    `budget` what `balanced` may spend on flash.
     """
     best, joined = (graph, schedule, planned), frozenset[int]()
     if is_huge(graph) or not _trials(graph, planned):
         return best
-    most = most_instructions(rows_of(graph))
+    most = most_instructions(one_way(rows_of(graph)), Optimize.RAM, budget)
     waiting, plans = _trials(best[0], best[2]), 0
     while waiting and plans < MOST_PLANS:
         tensors = joined | waiting.pop(0)
