@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from tinygen.ir import Activation, Array, DType, Rounding
+from tinygen.ir import Activation, Array, Clamp, DType, FusedActivation, Rounding
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -71,8 +71,10 @@ def multiply_by_quantized_multiplier(
     return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(scaled, multiplier), np.maximum(-shift, 0))
 
 
-def activation_range(activation: Activation, scale: float, zero_point: int, dtype: DType) -> tuple[int, int]:
+def activation_range(activation: FusedActivation, scale: float, zero_point: int, dtype: DType) -> tuple[int, int]:
     """Quantised bounds that a fused activation imposes (CalculateActivationRangeQuantized, in float32)."""
+    if isinstance(activation, Clamp):
+        return activation.lower, activation.upper
     info = np.iinfo(dtype.numpy)
     low, high = {
         Activation.NONE: (None, None),

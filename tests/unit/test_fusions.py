@@ -11,10 +11,10 @@ import pytest
 
 from tests.support.filters import RandomFilters
 from tests.support.models import ModelBuilder, Operand
-from tinygen import Options, compile_model, load_board, validate
+from tinygen import Compiled, Options, compile_model, load_board, validate
 from tinygen.cli import main
 from tinygen.errors import ToolError
-from tinygen.ir import Activation, Graph, Reference
+from tinygen.ir import Activation, Clamp, Graph, Reference
 from tinygen.passes import Pass, fuse_clamp, fuse_padding, run_passes
 from tinygen.tflite import read, read_model
 from tinygen.validate.evaluate import evaluate
@@ -66,13 +66,14 @@ class Model:
         window = {"stride_h": stride, "stride_w": stride, "padding": "VALID"}
         return self.add("CONV_2D", [x, weights, bias], shape, **window, **options)
 
-    def depthwise(self, x: Operand, padding: str = "VALID") -> Operand:
+    def depthwise(self, x: Operand, padding: str = "VALID", **options: object) -> Operand:
         _, height, width, channels = self.shape(x)
         weights = self.b.constant(self.rng.integers(-127, 128, (1, 3, 3, channels)).astype(np.int8), scales=0.003)
         window = {"stride_h": 1, "stride_w": 1, "padding": padding, "depth_multiplier": 1}
         side = 2 if padding == "VALID" else 0
         bias = self.b.constant(np.zeros(channels, np.int32), scales=SCALE * 0.003)
-        return self.add("DEPTHWISE_CONV_2D", [x, weights, bias], (1, height - side, width - side, channels), **window)
+        shape = (1, height - side, width - side, channels)
+        return self.add("DEPTHWISE_CONV_2D", [x, weights, bias], shape, **window, **options)
 
     def fused(self, rewrite: Pass, *outputs: Operand, reference: Reference = Reference.LITERT) -> Graph:
         """The graph after one pass, compared in numpy with the one before on every tensor that is left."""
@@ -207,16 +208,28 @@ def test_a_shift_of_the_zero_point_behind_relu_is_taken() -> None:
     assert names(graph) == ["CONV_2D"] and graph.nodes[0].output.zero_point == -20
 
 
+@pytest.mark.parametrize(("zero_point", "clamp"), [(20, Clamp(-103, 127)), (-20, Clamp(-128, 112))])
+def test_a_shift_that_saturates_becomes_bounds_of_its_own(zero_point: int, clamp: Clamp) -> None:
+    m = Model()
+    made = m.convolution(m.x)
+    graph = m.fused(fuse_clamp, m.add("QUANTIZE", [made], m.shape(made), zero_point=zero_point))
+    (node,) = graph.nodes
+    assert node.op.fused_activation_function == clamp  # type: ignore[attr-defined]
+
+
+def test_a_range_that_no_activation_has_becomes_bounds() -> None:
+    m = Model()
+    made = m.convolution(m.x, fused_activation_function="RELU_N1_TO_1")
+    (node,) = m.fused(fuse_clamp, m.add("RELU", [made], m.shape(made))).nodes
+    assert isinstance(node.op.fused_activation_function, Clamp)  # type: ignore[attr-defined]
+
+
 UNCLAMPED: dict[str, Callable[[Model], Sequence[Operand]]] = {
     "another scale": lambda m: [m.add("RELU", [m.convolution(m.x)], (1, 3, 2, 2), scale=SCALE / 2)],
     "a requantised sum": lambda m: [
         m.add("QUANTIZE", [m.add("ADD", [m.x, m.x], m.shape(m.x))], m.shape(m.x), scale=0.1)
     ],
-    "a shift that saturates": lambda m: [m.add("QUANTIZE", [m.convolution(m.x)], (1, 3, 2, 2), zero_point=20)],
     "no clamp": lambda m: [m.add("HARD_SWISH", [m.convolution(m.x)], (1, 3, 2, 2))],
-    "a range that no activation has": lambda m: [
-        m.add("RELU", [m.convolution(m.x, fused_activation_function="RELU_N1_TO_1")], (1, 3, 2, 2))
-    ],
     "a second reader": lambda m: [
         m.add("RELU", [c := m.convolution(m.x)], (1, 3, 2, 2)),
         m.add("RELU6", [c], (1, 3, 2, 2)),
@@ -236,6 +249,18 @@ def test_an_operator_stays_that_no_activation_replaces(build: Callable[[Model], 
 # --- the C, the comparison, the reports ---------------------------------------------------------------------------
 
 
+def tensors_equal(compiled: Compiled) -> int:
+    """How many tensors were compared with the interpreter's, all of which are equal."""
+    try:
+        comparison = validate(compiled, inputs=2)
+    except ToolError as missing:
+        if "is not installed" not in str(missing):
+            raise
+        pytest.skip(str(missing))
+    assert comparison.first_difference is None
+    return comparison.totals.tensors_compared
+
+
 def padded_models(count: int) -> bytes:
     """Many random convolutions, each behind a PAD of its own and in front of a RELU."""
     m = Model()
@@ -252,20 +277,42 @@ def padded_models(count: int) -> bytes:
     return m.b.finish()
 
 
+def shifted_models(count: int) -> bytes:
+    """Many random filters, sums and products, each with an activation or none and a QUANTIZE to another zero point."""
+    m = Model()
+    rng = np.random.default_rng(6)
+    for index in range(count):
+        x = m.b.input(
+            (1, *(int(n) for n in rng.integers(3, 8, 2)), int(rng.integers(1, 9))), scale=SCALE, zero_point=-5
+        )
+        activation = str(rng.choice(["NONE", "RELU", "RELU6"]))
+        if index % 3 == 2:
+            y = m.b.input(m.shape(x), scale=SCALE, zero_point=7)
+            kind = ("ADD", "SUB", "MUL")[index // 3 % 3]
+            made = m.add(kind, [x, y], m.shape(x), fused_activation_function=activation)
+        else:
+            made = (m.convolution, m.depthwise)[index % 3](x, fused_activation_function=activation)
+        m.b.output(m.add("QUANTIZE", [made], m.shape(made), zero_point=int(rng.integers(-60, 60))))
+    return m.b.finish()
+
+
+@pytest.mark.parametrize("board", ["nano33", "pico"])
+@references
+def test_the_c_of_shifted_layers_is_equal_to_the_interpreters_next_tensor(board: str, reference: Reference) -> None:
+    compiled = compile_model(read(shifted_models(24)), load_board(board), Options(reference))
+    graph = compiled.program.graph
+    assert [f.op for f in graph.fusions] == ["QUANTIZE"] * 24
+    assert any(isinstance(getattr(node.op, "fused_activation_function", None), Clamp) for node in graph.nodes)
+    assert tensors_equal(compiled) == len(graph.nodes) == 24
+
+
 @pytest.mark.parametrize("board", ["nano33", "pico"])
 @references
 def test_the_c_of_fused_layers_is_equal_to_the_interpreters_next_tensor(board: str, reference: Reference) -> None:
     compiled = compile_model(read(padded_models(24)), load_board(board), Options(reference))
     graph = compiled.program.graph
     assert [f.op for f in graph.fusions].count("PAD") == [f.op for f in graph.fusions].count("RELU") == 24
-    try:
-        comparison = validate(compiled, inputs=2)
-    except ToolError as missing:
-        if "is not installed" not in str(missing):
-            raise
-        pytest.skip(str(missing))
-    assert comparison.first_difference is None
-    assert comparison.totals.tensors_compared == len(graph.nodes) == 25
+    assert tensors_equal(compiled) == len(graph.nodes) == 25
 
 
 def test_inspect_lists_what_is_fused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from tinygen.ir.kernel import (
     Params,
     Unit,
 )
-from tinygen.ir.op import Activation, Constraint, Op, Padding
+from tinygen.ir.op import Activation, Clamp, Constraint, FusedActivation, Op, Padding
 from tinygen.ir.reference import Reference, Rounding
 from tinygen.ir.tensor import Array, DType, Quant, Shape, Tensor
 
@@ -24,11 +24,13 @@ __all__ = [
     "Activation",
     "Array",
     "CType",
+    "Clamp",
     "Constraint",
     "Cost",
     "DType",
     "Direction",
     "Float",
+    "FusedActivation",
     "Fusion",
     "Graph",
     "Int8Array",

@@ -39,6 +39,22 @@ class Activation(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Clamp:
+    """Bounds of quantised values, both included, in a fused activation's place: only passes make them."""
+
+    lower: int
+    upper: int
+
+    @property
+    def name(self) -> str:
+        """As messages name it."""
+        return f"CLAMP {self.lower} to {self.upper}"
+
+
+FusedActivation = Activation | Clamp
+
+
+@dataclass(frozen=True, slots=True)
 class Op(ABC):
     """An operator. A subclass's fields are the typed attributes of the schema's options table.
 

@@ -15,6 +15,7 @@ from tinygen.ir import (
     Activation,
     Array,
     Cost,
+    FusedActivation,
     Int32,
     Kernel,
     Node,
@@ -81,7 +82,7 @@ class AddParams(Params):
     clamp_max: Int32
 
 
-def params_with(node: Node, activation: Activation, factors: tuple[float, float, float]) -> AddParams:
+def params_with(node: Node, activation: FusedActivation, factors: tuple[float, float, float]) -> AddParams:
     """What add_s8__c is given."""
     geometry = walk(node)
     first, second = geometry.operands
@@ -136,7 +137,7 @@ def scaled_inputs(node: Node, values: Sequence[Array | None], factors: tuple[flo
     return scaled
 
 
-def to_output(node: Node, total: Array, activation: Activation, factor: float) -> Array:
+def to_output(node: Node, total: Array, activation: FusedActivation, factor: float) -> Array:
     """A sum at the output's scale, clamped."""
     output = node.output
     bounds = fixedpoint.activation_range(activation, output.scale, output.zero_point, output.dtype)
@@ -146,7 +147,7 @@ def to_output(node: Node, total: Array, activation: Activation, factor: float) -
 
 @dataclass(frozen=True, slots=True)
 class Add(Op):
-    fused_activation_function: Activation = Activation.NONE
+    fused_activation_function: FusedActivation = Activation.NONE
     pot_scale_int16: bool = True
 
     name: ClassVar[str] = "ADD"

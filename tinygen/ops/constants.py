@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from tinygen.ir import Activation, Tensor
+from tinygen.ir import Activation, Clamp, FusedActivation, Tensor
 
 
 def multiplier_and_shift(real: float) -> tuple[int, int]:
@@ -41,11 +41,13 @@ def multipliers_and_shifts(reals: Iterable[float]) -> tuple[npt.NDArray[np.int32
     return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
 
 
-def clamp_bounds(activation: Activation, output: Tensor) -> tuple[int, int]:
+def clamp_bounds(activation: FusedActivation, output: Tensor) -> tuple[int, int]:
     """The quantised range that a fused activation leaves of the output's type.
 
     The real bound divided by the scale is rounded to float32 first, as the reference divides floats.
     """
+    if isinstance(activation, Clamp):
+        return activation.lower, activation.upper
     info = np.iinfo(output.dtype.numpy)
     low, high = int(info.min), int(info.max)
     reals: dict[Activation, tuple[int | None, int | None]] = {

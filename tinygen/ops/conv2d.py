@@ -14,6 +14,7 @@ from tinygen.ir import (
     Activation,
     Array,
     Direction,
+    FusedActivation,
     Int8Array,
     Int32,
     Int32Array,
@@ -160,7 +161,7 @@ class Conv2D(Op):
     padding: Padding = Padding.SAME
     stride_w: int = 0
     stride_h: int = 0
-    fused_activation_function: Activation = Activation.NONE
+    fused_activation_function: FusedActivation = Activation.NONE
     dilation_w_factor: int = 1
     dilation_h_factor: int = 1
     quantized_bias_type: int = 0

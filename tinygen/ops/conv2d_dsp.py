@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tinygen.ir import Activation, Int32, Int32Array, Node, Params, Reference
+from tinygen.ir import FusedActivation, Int32, Int32Array, Node, Params, Reference
 from tinygen.ops import dsp, requantize
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.dsp import Channels, Int32s, Int64s
@@ -86,7 +86,7 @@ class Layer:
 
 def clamps(node: Node) -> tuple[int, int]:
     """(above, below): by how much the outputs' range is narrower than int8 at its ends."""
-    activation: Activation = node.op.fused_activation_function  # type: ignore[attr-defined]
+    activation: FusedActivation = node.op.fused_activation_function  # type: ignore[attr-defined]
     low, high = clamp_bounds(activation, node.output)
     return 127 - high, low + 128
 

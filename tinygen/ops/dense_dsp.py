@@ -9,7 +9,18 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from tinygen.ir import Access, Activation, Cost, Int32, Int32Array, Kernel, Node, Params, Reference, Unit
+from tinygen.ir import (
+    Access,
+    Cost,
+    FusedActivation,
+    Int32,
+    Int32Array,
+    Kernel,
+    Node,
+    Params,
+    Reference,
+    Unit,
+)
 from tinygen.ir.kernel import no_scratch
 from tinygen.ops.constants import clamp_bounds, multiplier_and_shift
 from tinygen.ops.dsp import DSP, LARGEST_SHARED_SUM, LARGEST_SUM, joined, sum_bounds
@@ -94,7 +105,7 @@ def _for_each(values: tuple[int, ...], channels: int) -> tuple[int, ...]:
 
 
 def _stairs(node: Node, reference: Reference, factor: float, bounds: tuple[int, int]) -> Staircase:
-    activation: Activation = node.op.fused_activation_function  # type: ignore[attr-defined]
+    activation: FusedActivation = node.op.fused_activation_function  # type: ignore[attr-defined]
     rounding: Rounding = rounded_as_float(factor)
     if reference is Reference.TFLM:
         rounding = rounded_twice(*multiplier_and_shift(factor))
@@ -227,7 +238,7 @@ def _kernel(name: str, items: str, is_wide: bool = False) -> Kernel:
 
     def params(node: Node, reference: Reference) -> DenseParams | DenseParamsOfChannels:
         form = requantised(node, reference)
-        activation: Activation = node.op.fused_activation_function  # type: ignore[attr-defined]
+        activation: FusedActivation = node.op.fused_activation_function  # type: ignore[attr-defined]
         clamp_min, clamp_max = clamp_bounds(activation, node.output)
         sizes = (node.output.nhwc[2], node.input(1).shape[1], node.output.shape[-1], clamp_min, clamp_max)
         if form.is_by_channel:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.ir import Activation, Cost, Int32, Int32Array, Kernel, Node, Params, Reference
+from tinygen.ir import Cost, FusedActivation, Int32, Int32Array, Kernel, Node, Params, Reference
 from tinygen.ops.constants import clamp_bounds
 from tinygen.ops.dense_dsp import (
     Requantisation,
@@ -58,7 +58,7 @@ def fours(node: Node) -> int:
 def params(node: Node, reference: Reference) -> DenseRowsParams:
     """What fully_connected_s8__dsp_rows is given. The stream has the weights of row after row."""
     form, rows, outputs = form_of(node, reference), node.input(0).rows, node.output.shape[-1]
-    activation: Activation = node.op.fused_activation_function  # type: ignore[attr-defined]
+    activation: FusedActivation = node.op.fused_activation_function  # type: ignore[attr-defined]
     clamp_min, clamp_max = clamp_bounds(activation, node.output)
     weights = channel_rows(node, node.input(1).data, AT_ONCE)
     stream = [weight_words(part, form.unpack, AT_ONCE).reshape(-1) for part in np.split(weights, rows, 1)]

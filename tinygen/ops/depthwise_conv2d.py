@@ -13,6 +13,7 @@ from tinygen.ir import (
     Access,
     Activation,
     Array,
+    FusedActivation,
     Int8Array,
     Int32,
     Int32Array,
@@ -119,7 +120,7 @@ class DepthwiseConv2D(Op):
     stride_w: int = 0
     stride_h: int = 0
     depth_multiplier: int = 0
-    fused_activation_function: Activation = Activation.NONE
+    fused_activation_function: FusedActivation = Activation.NONE
     dilation_w_factor: int = 1
     dilation_h_factor: int = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from tinygen.ir import Activation, Constraint, Node
+from tinygen.ir import Constraint, FusedActivation, Node
 from tinygen.ops.window import batch_rows, filter_windows
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ def depthwise_of(node: Node) -> Node:
     return cast("ExpandDepthwise", node.op).depthwise
 
 
-def activation(part: Node) -> Activation:
+def activation(part: Node) -> FusedActivation:
     """The fused activation of either of them."""
-    found: Activation = part.op.fused_activation_function  # type: ignore[attr-defined]
+    found: FusedActivation = part.op.fused_activation_function  # type: ignore[attr-defined]
     return found
 
 

@@ -17,6 +17,7 @@ from tinygen.ir import (
     Array,
     Cost,
     CType,
+    FusedActivation,
     Int8Array,
     Int32,
     Int32Array,
@@ -199,7 +200,7 @@ def rows_cost(node: Node, reference: Reference) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class FullyConnected(Op):
-    fused_activation_function: Activation = Activation.NONE
+    fused_activation_function: FusedActivation = Activation.NONE
     weights_format: WeightsFormat = WeightsFormat.DEFAULT
     keep_num_dims: bool = False
     asymmetric_quantize_inputs: bool = False

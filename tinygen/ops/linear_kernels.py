@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tinygen.ir import Access, Activation, Cost, Int32, Kernel, Node, Params, Reference, Unit
+from tinygen.ir import Access, Cost, FusedActivation, Int32, Kernel, Node, Params, Reference, Unit
 from tinygen.ir.kernel import every_operand
 from tinygen.ops.broadcast import operand_rows, walk, whole_runs
 from tinygen.ops.constants import clamp_bounds
@@ -35,7 +35,7 @@ def linear_kernels(signs: tuple[int, int]) -> tuple[Kernel, Kernel]:
     """The kernels for a sum (signs 1, 1) or a difference (1, −1), the faster one first."""
 
     def clamps(node: Node) -> tuple[int, int]:
-        activation: Activation = node.op.fused_activation_function  # type: ignore[attr-defined]
+        activation: FusedActivation = node.op.fused_activation_function  # type: ignore[attr-defined]
         return clamp_bounds(activation, node.output)
 
     def form(node: Node) -> LinearForm:

@@ -15,6 +15,7 @@ from tinygen.ir import (
     Activation,
     Array,
     Cost,
+    FusedActivation,
     Int32,
     Kernel,
     Node,
@@ -174,7 +175,7 @@ def dsp_cost(node: Node, reference: Reference) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class Mul(Op):
-    fused_activation_function: Activation = Activation.NONE
+    fused_activation_function: FusedActivation = Activation.NONE
 
     name: ClassVar[str] = "MUL"
     version: ClassVar[int] = 7

@@ -14,6 +14,7 @@ from tinygen.ir import (
     Activation,
     Array,
     Cost,
+    FusedActivation,
     Int32,
     Kernel,
     Node,
@@ -178,7 +179,7 @@ class Pool2D(Op):
     stride_h: int = 0
     filter_width: int = 0
     filter_height: int = 0
-    fused_activation_function: Activation = Activation.NONE
+    fused_activation_function: FusedActivation = Activation.NONE
 
     options: ClassVar[str | None] = "Pool2DOptions"
     arity: ClassVar[tuple[int, int]] = (1, 1)

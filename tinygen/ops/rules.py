@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinygen.ir import Activation, Constraint, DType, Node, Tensor
+from tinygen.ir import Activation, Constraint, DType, FusedActivation, Node, Tensor
 
 
 def types_of(tensors: tuple[Tensor | None, ...]) -> str:
@@ -62,7 +62,7 @@ def int32_bias(node: Node) -> str | None:
 
 def clamping_activation(node: Node) -> str | None:
     """The fused activation must be NONE, RELU, RELU6 or RELU_N1_TO_1."""
-    activation: Activation = node.op.fused_activation_function  # type: ignore[attr-defined]
+    activation: FusedActivation = node.op.fused_activation_function  # type: ignore[attr-defined]
     return activation.name if activation in (Activation.TANH, Activation.SIGN_BIT) else None
 
 
@@ -84,7 +84,7 @@ def per_tensor_operands(node: Node) -> str | None:
 
 def clamp_fits_int32(node: Node) -> str | None:
     """The output scale must be at least 2^-24 where an activation has an upper bound."""
-    activation: Activation = node.op.fused_activation_function  # type: ignore[attr-defined]
+    activation: FusedActivation = node.op.fused_activation_function  # type: ignore[attr-defined]
     bounded = activation in (Activation.RELU6, Activation.RELU_N1_TO_1)
     return f"{activation.name} with scale {node.output.scale}" if bounded and node.output.scale < 2.0**-24 else None
 

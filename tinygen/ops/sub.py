@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinygen.ir import Access, Activation, Array, Kernel, Node, Op, Reference, Shape, Unit
+from tinygen.ir import Access, Activation, Array, FusedActivation, Kernel, Node, Op, Reference, Shape, Unit
 from tinygen.ir.kernel import every_operand
 from tinygen.ops import rules
 from tinygen.ops.add import AddParams, cost, params_with, real_factors, scaled_inputs, shrink, to_output
@@ -28,7 +28,7 @@ def params(node: Node, reference: Reference) -> AddParams:
 
 @dataclass(frozen=True, slots=True)
 class Sub(Op):
-    fused_activation_function: Activation = Activation.NONE
+    fused_activation_function: FusedActivation = Activation.NONE
     pot_scale_int16: bool = True
 
     name: ClassVar[str] = "SUB"

@@ -2,8 +2,9 @@
 
 Filters, sums, products and pools end with the same three steps: an integer r, found from the sums and the scales alone,
 plus the zero point, clamped by the fused activation. An operator that follows and maps one byte to one byte at the same
-scale (RELU, RELU6, QUANTIZE to another zero point…) can go where another zero point and another activation map every r
-to the same value. There are few r to try: beyond the range of a byte, both sides are constant.
+scale (RELU, RELU6, QUANTIZE to another zero point…) can go where another zero point and another activation, or bounds
+that no activation has, map every r to the same value. There are few r to try: beyond the range of a byte, both sides
+are constant.
 
 QUANTIZE to another scale stays, for one rounding is not two: of 300 random ADDs with a QUANTIZE behind, each tried on
 all 65,536 pairs of operands, none gave the same values when it rounded once, and 10 to 66 % of the pairs differed.
@@ -16,7 +17,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from tinygen import fixedpoint
-from tinygen.ir import Activation, DType, Fusion, Graph, Node, Reference, Tensor
+from tinygen.ir import Activation, Clamp, DType, FusedActivation, Fusion, Graph, Node, Reference, Tensor
 from tinygen.ops.lut import is_table
 from tinygen.passes.readers import private_tensors
 
@@ -61,7 +62,7 @@ def _fused(maker: Node, table: Node, reference: Reference) -> Node | None:
         return None
     (results,) = table.op.reference(table, [np.arange(-128, 128, dtype=np.int8)], reference)
     wanted = results[_clamped(between, maker.op.fused_activation_function) + 128]  # type: ignore[attr-defined]
-    for activation in CLAMPS:
+    for activation in (*CLAMPS, Clamp(int(wanted.min()), int(wanted.max()))):
         if np.array_equal(_clamped(output, activation), wanted):
             op = replace(maker.op, fused_activation_function=activation)  # type: ignore[call-arg]
             fused = replace(maker, op=op, outputs=(output,))
@@ -70,7 +71,7 @@ def _fused(maker: Node, table: Node, reference: Reference) -> Node | None:
     return None
 
 
-def _clamped(output: Tensor, activation: Activation) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _clamped(output: Tensor, activation: FusedActivation) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """What an operator's last two steps make of every r."""
     bounds = fixedpoint.activation_range(activation, output.scale, output.zero_point, output.dtype)
     return np.clip(_STEPS + output.zero_point, *bounds)

@@ -7,7 +7,7 @@ import math
 import sys
 from enum import Enum
 from functools import cache
-from types import SimpleNamespace
+from types import SimpleNamespace, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from tinygen.ir import DType, Op
@@ -51,8 +51,9 @@ def option_fields(op: type[Op]) -> tuple[OptionField, ...]:
     # The class's own hints cannot be resolved: those of its class variables need names that only type checkers import.
     own = SimpleNamespace(__annotations__={field.name: field.type for field in dataclasses.fields(op)})
     hints = get_type_hints(own, vars(sys.modules[op.__module__]))
+    stored = {name: _stored(hint) for name, hint in hints.items()}
     return tuple(
-        OptionField(slot, field.name, hints[field.name], _default(field, hints[field.name]))
+        OptionField(slot, field.name, stored[field.name], _default(field, stored[field.name]))
         for slot, field in enumerate(dataclasses.fields(op))
     )
 
@@ -81,6 +82,11 @@ def read_options(op: type[Op], operator: Table) -> Op:
             f"{len(fields)}. Convert the model with an older TensorFlow, or upgrade tinygen."
         )
     return op(**{field.name: _read(table, field) for field in fields})
+
+
+def _stored(annotation: Any) -> Any:
+    """Of a union the first type: the others are what passes put in its place."""
+    return get_args(annotation)[0] if isinstance(annotation, UnionType) else annotation
 
 
 def _default(field: dataclasses.Field[Any], annotation: Any) -> Any:
