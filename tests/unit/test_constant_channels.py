@@ -189,12 +189,14 @@ def test_a_depthwise_filter_of_one_channel_loses_outputs_one_by_one() -> None:
 
 @pytest.mark.parametrize(
     ("constants", "kept"),
-    [(0, None), (1, None), (3, None), (4, range(4, 8)), (5, (0, *range(5, 8))), (7, (0, 1, 2, 7)), (8, range(4))],
+    [(0, None), (1, None), (3, None), (4, range(4, 8)), (5, (0, *range(5, 8))), (7, (0, 1, 2, 7)), (8, (0,))],
 )
 def test_whole_words_of_channels_are_kept_and_at_least_one(constants: int, kept: Sequence[int] | None) -> None:
     m = Model([ABOVE] * constants + [WITHIN] * (8 - constants))
     left_out = m.reductions(m.convolution(m.made, 2))
     assert (left_out[m.made].kept if left_out else None) == (None if kept is None else tuple(kept))
+    if kept is not None:
+        assert left_out[m.made].fillers == tuple(c for c in kept if c < constants)
 
 
 # --- what must stay -----------------------------------------------------------------------------------------------
@@ -293,13 +295,14 @@ def test_inspect_lists_every_channel_that_is_left_out(tmp_path: Path, capsys: py
             "channels": 8,
             "dropped": 4,
             "kept": [4, 5, 6, 7],
+            "fillers": [],
             "constants": {"channels": [0, 1, 2, 3], "values": [-128] * 4},
             "unused": [],
         }
     ]
     assert (told["macs"], told["model_macs"]) == (16 * (2 * 4 + 4 * 2), 16 * (2 * 8 + 8 * 2))
     assert main(["inspect", path, "--board", "nano33"]) == 0
-    assert f"    0   t{m.made}              8          4          4        0" in capsys.readouterr().out
+    assert f"    0   t{m.made}              8          4         0          4        0" in capsys.readouterr().out
 
 
 def test_summaries_count_them_and_name_the_command_that_lists_them(tmp_path: Path) -> None:

@@ -30,11 +30,13 @@ class Reduction:
     full        the tensor as the model file has it
     kept        the channels that are computed, ascending; the graph's tensor has these alone
     constants   of the others, those proved to hold one value for every input: channel → value
+    fillers     of the kept ones those that hold one value too, and are computed to fill words or borders
     """
 
     full: Tensor
     kept: tuple[int, ...]
     constants: Mapping[int, int]
+    fillers: tuple[int, ...] = ()
 
     @property
     def dropped(self) -> int:

@@ -6,7 +6,8 @@ until nothing is added. What remains is left out: constant channels, and those t
 depthwise convolution makes a constant of almost anything where its bias lies far below the activation's lower bound).
 
 Kept channels are then filled up to multiples of CHANNEL_MULTIPLE, as far as there are channels to keep: kernels load
-whole words, and a tensor whose pixels do not start on words costs more than the channels do.
+whole words, and a tensor whose pixels do not start on words costs more than the channels do. Of a tensor that no value
+depends on one channel is kept, for a tensor must have some.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def _reduction(tensor: Tensor, kept: Bools, interval: Interval) -> Reduction:
         full=tensor,
         kept=tuple(np.flatnonzero(kept).tolist()),
         constants={c: int(low[c]) for c in np.flatnonzero(~kept & (low == high)).tolist()},
+        fillers=tuple(np.flatnonzero(kept & (low == high)).tolist()),
     )
 
 
@@ -73,11 +75,12 @@ def _kept(graph: Graph, followed: Sequence[Tensor], intervals: Mapping[int, Inte
         if known is None:
             for tensor in _touched(node):
                 _keep_all(tensor, kept)
+    bare: set[int] = set()
     order = [relation for known in found if known is not None for relation in known]
     for _ in range(MOST_SWEEPS):
         # a list, so that both directions are run
         if not any([_sweep(order[::-1], kept), _sweep(order, kept)]) and not any(
-            [_fill_up(channels) for channels in kept.values()]
+            [_fill_up(index, channels, bare) for index, channels in kept.items()]
         ):
             return kept
     return None
@@ -122,9 +125,16 @@ def _add(channels: Bools, wanted: Int64s) -> bool:
     return added
 
 
-def _fill_up(channels: Bools) -> bool:
-    """Keep the lowest of the channels left out, until at least one and a whole number of words is kept."""
-    missing = -int(channels.sum()) % CHANNEL_MULTIPLE or (0 if channels.any() else CHANNEL_MULTIPLE)
+def _fill_up(index: int, channels: Bools, bare: set[int]) -> bool:
+    """Keep the lowest of the channels left out, until a whole number of words is kept, or the only one of a tensor.
+
+    `bare` are the tensors that have one which nothing but the need of a channel keeps.
+    """
+    if not channels.any():
+        bare.add(index)
+    missing = (
+        int(not channels.any()) if index in bare and channels.sum() < 2 else -int(channels.sum()) % CHANNEL_MULTIPLE
+    )
     left_out = np.flatnonzero(~channels)[:missing]
     channels[left_out] = True
     return len(left_out) > 0

@@ -15,7 +15,8 @@ def changes_json(graph: Graph) -> Json:
 
     `operator` (that is gone) and `into` (that does its work) are indices of operators in the model file. `kept`,
     `constants.channels` and `unused` are indices along the last axis of the tensor in the model file, and together all
-    of them; `constants.values` are what the constant channels hold for every input.
+    of them; `constants.values` are what the constant channels hold for every input. `fillers` are those of `kept` that
+    are constant too.
     """
     layers = producers(graph)
     return {
@@ -27,6 +28,7 @@ def changes_json(graph: Graph) -> Json:
                 "channels": reduction.full.shape[-1],
                 "dropped": reduction.dropped,
                 "kept": list(reduction.kept),
+                "fillers": list(reduction.fillers),
                 "constants": {
                     "channels": list(reduction.constants),
                     "values": list(reduction.constants.values()),
@@ -69,6 +71,8 @@ def _channel_rows(graph: Graph) -> list[tuple[str, str]]:
     unused = sum(len(r.unused) for r in graph.reductions.values())
     text = f"{constant + unused:,} of {sum(channels.values()):,} are not computed: {constant:,} are constant"
     text += f", nothing depends on {unused:,}" if unused else ""
+    fillers = sum(len(r.fillers) for r in graph.reductions.values())
+    text += f"; {fillers:,} are constant, but fill words or borders" if fillers else ""
     return [("channels", f"{text}; `tinygen inspect --board` lists them")]
 
 

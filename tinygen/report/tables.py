@@ -267,12 +267,13 @@ def fitting_table(
 
 
 def reduction_table(graph: Graph) -> RenderableType:
-    """The tensors with channels that are not computed, a line each."""
-    numbers = ("layer", "channels", "computed", "constant", "unused")
+    """The tensors with channels that are not computed, a line each; fillers are computed, though constant."""
+    numbers = ("layer", "channels", "computed", "fillers", "constant", "unused")
     table = plain_table("layer", "tensor", *numbers[1:], right=numbers)
     layers = producers(graph)
     for index, reduction in graph.reductions.items():
-        counts = (reduction.full.shape[-1], len(reduction.kept), len(reduction.constants), len(reduction.unused))
+        parts = (reduction.kept, reduction.fillers, reduction.constants, reduction.unused)
+        counts = (reduction.full.shape[-1], *map(len, parts))
         table.add_row(str(layers[index]), reduction.full.name, *(f"{count:,}" for count in counts))
     return table
 
