@@ -140,6 +140,9 @@ def _tell_of_edits(folder: str, edited: Edited, kind: ProjectKind) -> None:
                 f"{kind.value}; delete them and build again to have what {kind.value} needs"
             )
         console.print(f"warning: {folder}: {text}: {', '.join(edited.kept)}", style="yellow", soft_wrap=True)
+    if edited.left:
+        text = f"kept as you changed them, but this build for {kind.value} does not need them"
+        console.print(f"warning: {folder}: {text}: {', '.join(edited.left)}", style="yellow", soft_wrap=True)
     if edited.replaced:
         text = "your changes are gone, for these files are made from the model and the board"
         console.print(f"warning: {folder}: {text}: {', '.join(edited.replaced)}", style="yellow", soft_wrap=True)

@@ -11,7 +11,7 @@ import pytest
 from tests.export.projects import GESTURE, KWS, bundle
 from tinygen.errors import UsageError
 from tinygen.export import MANIFEST, Edited, ProjectKind, export_project, write_folder
-from tinygen.export.folder import SHA256, checksums_of, is_for_editing
+from tinygen.export.folder import LEFT, SHA256, checksums_of, is_for_editing
 
 
 def project(*names: str, text: str = "ours\n") -> dict[str, str]:
@@ -208,14 +208,31 @@ def test_a_changed_program_stays_and_changed_c_of_the_model_is_written_anew(tmp_
     assert snapshot(out)[PROGRAM] == "newer\n"
 
 
-def test_a_changed_program_that_the_new_build_has_no_more_becomes_the_users(tmp_path: Path) -> None:
+def test_a_changed_program_that_builds_between_do_not_need_is_the_users_when_one_needs_it_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_folder(out, project(PROGRAM, MODEL))
     (out / PROGRAM).write_text("mine\n")
-    assert write_folder(out, project(MODEL)) == Edited(kept=(PROGRAM,))
+    for _ in range(2):
+        assert write_folder(out, project(MODEL)) == Edited(left=(PROGRAM,))
+        assert snapshot(out)[PROGRAM] == "mine\n"
+    assert write_folder(out, project(PROGRAM, MODEL)) == Edited(kept=(PROGRAM,))
     assert snapshot(out)[PROGRAM] == "mine\n"
-    with pytest.raises(UsageError, match="tinygen needs this name and did not write"):
+
+
+def test_a_left_program_that_is_tinygens_again_goes_with_the_next_build_and_a_deleted_one_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    for text in ("ours\n", None):
+        out = tmp_path / f"out{text is None}"
         write_folder(out, project(PROGRAM, MODEL))
+        (out / PROGRAM).write_text("mine\n")
+        write_folder(out, project(MODEL))
+        if text is None:
+            (out / PROGRAM).unlink()
+        else:
+            (out / PROGRAM).write_text(text)
+        assert write_folder(out, project(MODEL)) == Edited()
+        assert set(snapshot(out)) == {MODEL, MANIFEST} and LEFT not in json.loads(snapshot(out)[MANIFEST])
 
 
 def test_other_ends_of_lines_and_the_new_builds_own_text_are_no_changes(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ MANIFEST = "manifest.json"
 SHA256 = "file_sha256"
 """The manifest's key of the files' checksums, by which the next build sees what a user changed."""
 
+LEFT = "left"
+"""The manifest's key of files that a user changed and that this build has none of, with the checksums that tinygen's
+own had: a build that needs them again knows them."""
+
 RENODE = "renode"
 NEW, OLD = "new", "old"
 """In the scratch folder beside the project: files to come, and files that gave way."""
@@ -30,12 +34,18 @@ Content = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """Files of an earlier build that a user had changed: those that stayed so, and those that are tinygen's again."""
+    """Files of an earlier build that a user had changed.
+
+    kept       stayed so, though this build has its own of that name
+    left       stayed so, and this build needs none of that name
+    replaced   are tinygen's again
+    export     the build system of the earlier build, by its manifest, where files are kept and it is another one
+    """
 
     kept: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     export: str = ""
-    """The earlier build's build system, by its manifest, where files that stayed are for another than this one's."""
 
 
 def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
@@ -55,8 +65,11 @@ def write_folder(folder: Path, files: Mapping[str, Content]) -> Edited:
             edited = replace(edited, export=export)
     except OSError as error:
         raise _cannot_write(folder, error) from error
-    kept = set(edited.kept)
+    kept = {*edited.kept, *edited.left}
     files = {name: content for name, content in files.items() if name not in kept}
+    if edited.left and MANIFEST in files:
+        left = {name: sorted(checksums[name]) for name in edited.left}
+        files[MANIFEST] = json.dumps({**json.loads(files[MANIFEST]), LEFT: left}, indent=2) + "\n"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".tinygen-", dir=folder.parent))
@@ -112,8 +125,12 @@ def _edited(folder: Path, files: Mapping[str, Content], checksums: Mapping[str, 
         now = _checksum((folder / name).read_bytes())
         if now not in written and (name not in files or now != _checksum(_bytes(files[name]))):
             found.append(name)
-    kept = tuple(name for name in found if is_for_editing(name))
-    return Edited(kept, tuple(name for name in found if name not in kept))
+    stay = [name for name in found if is_for_editing(name)]
+    return Edited(
+        kept=tuple(name for name in stay if name in files),
+        left=tuple(name for name in stay if name not in files),
+        replaced=tuple(name for name in found if name not in stay),
+    )
 
 
 def _prepare_manifest(
@@ -237,10 +254,10 @@ def _earlier_build(folder: Path) -> tuple[set[str], dict[str, frozenset[str]], s
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         manifest["tinygen"]
         export = _export(manifest)
-        names = {str(name) for name in manifest["files"]}
+        known = {**manifest.get(SHA256, {}), **manifest.get(LEFT, {})}
+        names = {str(name) for name in (*manifest["files"], *manifest.get(LEFT, {}))}
         checksums = {
-            str(name): frozenset(map(str, known if isinstance(known, list) else [known]))
-            for name, known in manifest.get(SHA256, {}).items()
+            str(name): frozenset(map(str, sums if isinstance(sums, list) else [sums])) for name, sums in known.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
