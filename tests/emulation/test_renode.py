@@ -71,6 +71,12 @@ def test_lines_and_instructions_are_read_and_renode_is_ended(firmware: Firmware,
     assert result.version == "1.16.1"
 
 
+@pytest.mark.parametrize("logged", ["", 'print("[INFO] cpu: tinygen run begins at 100")'], ids=["nothing", "no end"])
+def test_a_pass_without_a_count_is_an_error(logged: str, firmware: Firmware, tmp_path: Path) -> None:
+    with pytest.raises(EmulatorError, match=r"passed, but Renode's log has no count.*toy_run did not work"):
+        run(firmware, fake(tmp_path, logged, PASS, LINGER))
+
+
 def test_the_exit_code_is_not_believed(firmware: Firmware, tmp_path: Path) -> None:
     with pytest.raises(EmulatorError, match=r"no result before Renode ended with exit code 0.*\n.*Parameters did not"):
         run(firmware, fake(tmp_path, 'print("Parameters did not match the signature")'))

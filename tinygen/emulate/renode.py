@@ -98,8 +98,8 @@ def run_renode(
 ) -> RenodeRun:
     """Run a self-test firmware; `files` are the board's platform file and others that the script needs.
 
-    Raises ToolError when Renode is too old, EmulatorError when the firmware printed no last line in time, or touched
-    addresses that nothing answers.
+    Raises ToolError when Renode is too old, EmulatorError when the firmware printed no last line in time, touched
+    addresses that nothing answers, or passed without Renode having counted its instructions.
     """
     version = check_version(firmware.board, renode)
     virtual_s = math.ceil(max(1.0, timeout_s / REAL_SECONDS) * VIRTUAL_SECONDS)
@@ -132,7 +132,14 @@ def run_renode(
     how = f"{how}, nor in {virtual_s} virtual seconds"
     test = _result(firmware, console, log, how)
     passed = test.passed and not test.differences
-    return RenodeRun(test.lines, passed, counted(_text(log)) if passed else None, ".".join(map(str, version)))
+    instructions = counted(_text(log)) if passed else None
+    if passed and instructions is None and hook_commands(firmware):
+        tail = "\n".join(f"  {line}" for line in _text(log).splitlines()[-SHOWN_LINES:])
+        raise EmulatorError(
+            f"renode: the self-test passed, but Renode's log has no count of instructions: its hooks at "
+            f"{firmware.name}_run did not work. Is the program that was run Renode? The end of its log:\n{tail}"
+        )
+    return RenodeRun(test.lines, passed, instructions, ".".join(map(str, version)))
 
 
 def batch_script(firmware: Firmware, virtual_s: int = VIRTUAL_SECONDS) -> str:
