@@ -1,4 +1,4 @@
-"""Runs `renode-test`, reads what its suites tell, and says for each case whether it is as it should be."""
+"""Builds firmware, runs `renode-test`, reads what its suites tell, and says whether each case is as it should be."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.renode.matrix import EXPORTED, MARK, STOCK, Case
+from tests.renode.matrix import EXPORTED, MARK, STOCK, Case, build_cases
+from tinygen import TinygenError
 from tinygen.emulate.qemu import kill
 from tinygen.emulate.renode import counted
+from tinygen.errors import DoesNotFitError
 
 TEST_SECONDS = 40
 """Real time for a test: about 2 billion instructions."""
@@ -79,6 +81,18 @@ class Observations:
     def ran_any(self) -> bool:
         """Whether a test was seen to start."""
         return any(seen.is_started for seen in self.tests.values())
+
+
+def build(pair: tuple[str, Path], folder: Path) -> tuple[Case, ...] | Outcome:
+    """The cases of a board and a model, or why there are none."""
+    board, model = pair
+    name = f"{board}/{model.stem}"
+    try:
+        return build_cases(board, model, folder)
+    except DoesNotFitError as error:
+        return Outcome(f"{name}/build", "-", str(error).partition(". ")[0])
+    except TinygenError as error:
+        return Outcome(f"{name}/build", "FAIL", str(error))
 
 
 def run_renode_test(
