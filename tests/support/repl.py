@@ -41,6 +41,10 @@ CPU_TYPES = {
     "CPU.RiscV32": {"rv32imc_zicsr"},
     "CPU.Xtensa": {"esp32", "esp32s3"},
 }
+FIXED = {NVIC: 0xE000E000, "Miscellaneous.DWT": 0xE0001000}
+"""Where Armv6-M to Armv8-M have them."""
+MOST = {"priorityMask": 0xFF, "PerformanceInMips": 10_000, "fifoSize": 1024}
+"""Of a number; of all others what 32 bits hold. None is 0."""
 INTERRUPTING = {NVIC, CLINT}
 """Types that are connected to the core; no other is."""
 KEYWORDS = frozenset("using new as preinit init reset local true True false False none empty".split())
@@ -108,6 +112,8 @@ def check(text: str) -> list[Entry]:
             assert form, f"{entry.name}: unknown property {name}"
             good = types.get(value) == form if form in KNOWN else re.fullmatch(form, value)
             assert good, f"{entry.name}: {name} is {value}"
+            if form == NUMBER:
+                assert 0 < int(value, 0) <= MOST.get(name, (1 << 32) - 1), f"{entry.name}: {name} is {value}"
         _check_place(entry)
         if entry.type in CPU_TYPES:
             core = entry.properties["cpuType"].strip('"')
@@ -125,4 +131,5 @@ def _check_place(entry: Entry) -> None:
     assert (entry.origin is None) == (entry.type in CPU_TYPES), f"{entry.name}: at {entry.origin}"
     if entry.origin is not None:
         begin, end = entry.span()
+        assert begin == FIXED.get(entry.type, begin), f"{entry.name}: at {begin:#x}"
         assert begin % 4 == 0 and begin < end <= 1 << 32, f"{entry.name}: {begin:#x} to {end:#x}"
