@@ -185,10 +185,22 @@ def test_every_board_is_exported_or_lacks_an_id(board: str, kind: ProjectKind) -
     assert sum(path.endswith("gesture_weights.c") for path in files) == 1
 
 
-def test_a_framework_that_no_program_is_for_is_refused(tmp_path: Path) -> None:
-    text = (ROOT / "boards" / "pico.toml").read_text().replace('_framework = "arduino"', '_framework = "mbed"')
+@pytest.mark.parametrize(
+    ("board", "framework", "message"),
+    [
+        ("pico", "mbed", r"project\.platformio_framework is 'mbed'; .* arduino, stm32cube\. .* for the board\."),
+        ("esp32", "espidf", r"is 'espidf'; .* or choose --export esp-idf\."),
+        ("esp32c3", "stm32cube", r"is 'stm32cube', but console\.uart is 'esp'; stm32_v1 or stm32_v2 is expected"),
+    ],
+)
+def test_a_framework_that_no_program_is_for_is_refused(
+    board: str, framework: str, message: str, tmp_path: Path
+) -> None:
+    text = (
+        (ROOT / "boards" / f"{board}.toml").read_text().replace('_framework = "arduino"', f'_framework = "{framework}"')
+    )
     (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(BoardError, match=r"project\.platformio_framework is 'mbed'; .* arduino, espidf, stm32cube"):
+    with pytest.raises(BoardError, match=message):
         export_project(ProjectKind.PLATFORMIO, bundle(str(tmp_path / "mine.toml"), GESTURE))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.export.projects import GESTURE, KWS, VISION, bundle
-from tests.support.paths import ROOT
 from tests.support.platformio.install import HERE
 from tinygen import load_board
 from tinygen.boards import board_names
@@ -71,16 +70,6 @@ def test_the_zephyr_sample_compiles(board: str, tmp_path: Path) -> None:
         folder, ZEPHYR, sources, ["samples/selftest/src", "kws/include", "gesture/include"],
         "-DTINYGEN_VALIDATE",
     )  # fmt: skip
-
-
-def test_the_espidf_program_of_platformio_compiles(tmp_path: Path) -> None:
-    text = (ROOT / "boards" / "esp32.toml").read_text().replace('_framework = "arduino"', '_framework = "espidf"')
-    (tmp_path / "mine.toml").write_text(text)
-    folder = tmp_path / "pio"
-    exported(ProjectKind.PLATFORMIO, str(tmp_path / "mine.toml"), folder)
-    includes = ["src", "lib/kws/include", "lib/gesture/include"]
-    check_syntax(folder, ESP_IDF, ["src/main.c"], includes)
-    check_syntax(folder, ESP_IDF, ["examples/app.c"], includes)
 
 
 @pytest.mark.parametrize("board", [name for name in board_names() if load_board(name).project.platformio_platform])

@@ -23,11 +23,12 @@ from tinygen.export.render import (
     selftest_program,
     sources_among,
 )
-from tinygen.export.taken import refuse_arduino_libraries, refuse_esp_idf_components
+from tinygen.export.taken import refuse_arduino_libraries
 
 NAME = "platformio"
-_SUFFIXES: dict[str, str] = {"arduino": ".cpp", "espidf": ".c", "stm32cube": ".c"}
-"""The frameworks that there is a program for, and its language."""
+_SUFFIXES: dict[str, str] = {"arduino": ".cpp", "stm32cube": ".c"}
+"""The frameworks that there is a program for, and its language. ESP-IDF is not among them: it takes no notice of
+build_src_filter, by which self-test and your own program are told apart (platformio/platform-espressif32#1155)."""
 
 
 def export(bundle: Bundle) -> dict[str, str]:
@@ -38,12 +39,11 @@ def export(bundle: Bundle) -> dict[str, str]:
     if framework not in _SUFFIXES:
         raise BoardError(
             f"board {board.name}: project.platformio_framework is {framework!r}; --export platformio knows "
-            f"{', '.join(_SUFFIXES)}. Write one of them that `pio boards` lists for the board."
+            f"{', '.join(_SUFFIXES)}. Write one of them that `pio boards` lists for the board"
+            f"{', or choose --export esp-idf' if framework == 'espidf' else ''}."
         )
     if framework == "arduino":
         refuse_arduino_libraries(bundle)
-    if framework == "espidf":
-        refuse_esp_idf_components(bundle)
     main, app = f"main{_SUFFIXES[framework]}", f"app{_SUFFIXES[framework]}"
     program = {**selftest_program(bundle, "src/"), **_firmware(bundle)}
     more: dict[str, Any] = {"main": main, "app": app, "sources": (main, *sources_among(program))}
@@ -78,11 +78,9 @@ def _library(model: ProjectModel) -> dict[str, object]:
 def _firmware(bundle: Bundle) -> dict[str, str]:
     """What the self-test needs that its framework has not: the cycle counter, and for STM32Cube a console."""
     board, framework = bundle.board, bundle.board.project.platformio_framework
-    if framework == "espidf" or is_espressif(board):
-        return {}
     names = counter_files(board)
     if framework != "stm32cube":
-        return firmware_files(names, "src/")
+        return {} if is_espressif(board) else firmware_files(names, "src/")
     if board.console.uart not in (UartFamily.STM32_V1, UartFamily.STM32_V2):
         raise BoardError(
             f"board {board.name}: project.platformio_framework is 'stm32cube', but console.uart is "

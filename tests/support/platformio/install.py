@@ -73,7 +73,7 @@ def _install_scons(folder: Path) -> None:
 def _install_platform(folder: Path, name: str) -> None:
     shutil.copytree(HERE / "platform", folder)
     shutil.copytree(HERE / "core", folder / "core")
-    frameworks = {stem: {"script": f"builder/frameworks/{stem}.py"} for stem in ("arduino", "stm32cube", "espidf")}
+    frameworks = {stem: {"script": f"builder/frameworks/{stem}.py"} for stem in ("arduino", "stm32cube")}
     manifest = {
         "name": name,
         "title": f"{name}, played by arm-none-eabi-gcc",
