@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from tinygen.attempts import Choice
+from tinygen.attempts import HARDER, Choice
 from tinygen.boards import Board
 from tinygen.budgets import Budgets, Resource
 from tinygen.compile import Compiled, InputForm, compile_model
@@ -46,7 +46,8 @@ class Kind(Enum):
 class WayOut:
     """One change, and what the model would need then. Code is taken to be as large as the model's own.
 
-    `in_model` says that it is another model, to be converted or trained again.
+    `in_model` says that it is another model, to be converted or trained again. `optimize` is what such a one would be
+    built with: the option that was taken, or the first harder one that fits, which a build would find.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class WayOut:
     weights_bytes: int
     macs: int
     fits: bool
+    optimize: Optimize
 
     @property
     def in_model(self) -> bool:
@@ -90,11 +92,17 @@ class _Search:
 
     def way(self, kind: Kind, change: str, compiled: Compiled) -> WayOut:
         program = compiled.program
-        size = self.code and replace(self.code, weights_bytes=program.weights_bytes)
-        misses = find_misses([compiled], [size], program.plan.arena_bytes, self.budgets)
-        fits = not any(miss.resource in (Resource.RAM, Resource.FLASH) for miss in misses)
+        fits = not self.misses(compiled)
         fits &= all(attempt.fits for attempt in self.choice.attempts if attempt.models[0] is compiled)
-        return WayOut(kind, change, program.plan.arena_bytes, program.weights_bytes, program.graph.macs, fits)
+        optimize = compiled.options.optimize
+        return WayOut(kind, change, program.plan.arena_bytes, program.weights_bytes, program.graph.macs, fits, optimize)
+
+    def misses(self, compiled: Compiled) -> list[Resource]:
+        """Which of the two memories does not suffice."""
+        program = compiled.program
+        size = self.code and replace(self.code, weights_bytes=program.weights_bytes)
+        found = find_misses([compiled], [size], program.plan.arena_bytes, self.budgets)
+        return [miss.resource for miss in found if miss.resource in (Resource.RAM, Resource.FLASH)]
 
     def options(self) -> Iterator[WayOut]:
         """Every other --optimize, those that were tried already as they came out."""
@@ -183,8 +191,15 @@ class _Search:
             else:
                 high = middle - 1
         best = best or cut(max(1, full // 2))
-        if best:
+        if best and (best.fits or self._helps(best)):
             yield best
+
+    def _helps(self, way: WayOut) -> bool:
+        """Whether it takes less of what is blamed: of several layers that set the peak, one narrower one may not."""
+        program = self.base.program
+        if self._blames_constants():
+            return way.weights_bytes < program.weights_bytes
+        return way.arena_bytes < program.plan.arena_bytes
 
     def widths(self) -> Iterator[WayOut]:
         """Fewer channels in all tensors between inputs and outputs, down to the first that fits."""
@@ -208,8 +223,7 @@ class _Search:
     def _heaviest(self) -> tuple[int, Tensor | None]:
         """Of the layers to blame the heaviest tensor whose channels can be cut, as the file has it, and its layer."""
         program = self.base.program
-        of_flash = all(miss.resource is Resource.FLASH for miss in self.choice.attempts[0].misses)
-        blamed = constant_layers(program) if of_flash and not self.choice.attempts[0].fits else peak_layers(program)
+        blamed = constant_layers(program) if self._blames_constants() else peak_layers(program)
         known = {t.index: t for t in self.graph.tensors()}
         makers = {t.index: layer for layer, node in enumerate(program.graph.nodes) for t in node.outputs}
         for layer, _ in blamed:
@@ -220,6 +234,11 @@ class _Search:
                     return makers.get(tensor.index, layer), known[tensor.index]
         return 0, None
 
+    def _blames_constants(self) -> bool:
+        """Whether the model misses nothing but flash."""
+        first = self.choice.attempts[0]
+        return not first.fits and all(miss.resource is Resource.FLASH for miss in first.misses)
+
     def _resized(self, shapes: Mapping[int, Shape], channels: Mapping[int, int]) -> Compiled | None:
         """A variant of the model; None where it cannot be made."""
         try:
@@ -228,12 +247,22 @@ class _Search:
             return None
 
     def _compiled(self, graph: Graph) -> Compiled | None:
-        """Another graph, planned with the option that was taken; None where tinygen cannot compile it."""
+        """Another graph, planned as a build would: with the option that was taken or, where that does not fit, with the
+        first harder one that does; None where tinygen cannot compile it."""
+        model = replace(self.base.model, graph=graph)
         options = replace(self.base.options, kernels={})
         try:
-            return compile_model(replace(self.base.model, graph=graph), self.board, options)
+            compiled = compile_model(model, self.board, options)
+            tried = [options.optimize]
+            for optimize in (optimize for resource in self.misses(compiled) for optimize in HARDER[resource]):
+                if optimize not in tried:
+                    tried.append(optimize)
+                    harder = compile_model(model, self.board, replace(options, optimize=optimize))
+                    if not self.misses(harder):
+                        return harder
         except TinygenError:
             return None
+        return compiled
 
 
 def _scaled(shape: Shape, eighths: int) -> Shape:
