@@ -15,6 +15,7 @@ from tinygen.targets import Architecture, Target
 ADDRESS_END = 1 << 32
 ARM_REGISTERS = (0xE000_0000, 0xE010_0000)
 """The private peripheral bus of every Cortex-M: NVIC, SysTick, SCB, MPU, DWT."""
+RP2040_TARGET, RP2040_FLASH, RP2040_STACK_TOPS = "cortex-m0plus", 0x1000_0000, 0x4000
 
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _SETTING = rf"{_NAME}: (?:{_NAME}(?:\.{_NAME})*|-?[0-9][0-9_]*|0x[0-9A-Fa-f_]+|\"[^\"\\]*\")"
@@ -41,6 +42,12 @@ class UartFamily(Enum):
     NS16550 = "ns16550"
     CMSDK = "cmsdk"
     SEMIHOSTING = "semihosting"
+
+
+class Boot(Enum):
+    """Boot ROMs that start nothing but a loader with a checksum, which the self-test then begins with."""
+
+    RP2040 = "rp2040"
 
 
 class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +120,7 @@ class BoardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memories: tuple[Memory, ...]
     description: str = ""
     stack_bytes: int | None = None
+    boot: Boot | None = None
     console: Console = msgspec.field(default_factory=lambda: Console(uart=UartFamily.SEMIHOSTING))
     emulation: Emulation = msgspec.field(default_factory=Emulation)
     project: ProjectIds = msgspec.field(default_factory=ProjectIds)
@@ -146,6 +154,7 @@ def find_problems(file: BoardFile, target: Target, stack_bytes: int) -> list[str
     if (ram and not 256 <= stack_bytes <= ram.size_bytes) or stack_bytes % 16:
         problems.append(f"stack_bytes is {stack_bytes}; it must be a multiple of 16, at least 256, and fit in RAM.")
     problems += _text_problems(file)
+    problems += _boot_problems(file, target, stack_bytes)
     problems += _console_problems(file.console, file.memories, target)
     problems += _emulation_problems(file.emulation)
     if file.emulation.unicorn and not target.unicorn_cpu:
@@ -180,6 +189,28 @@ def _text_problems(file: BoardFile) -> list[str]:
         for key, text in texts
         if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text)
     ]
+
+
+def _boot_problems(file: BoardFile, target: Target, stack_bytes: int) -> list[str]:
+    """What the RP2040's ROM cannot start: see firmware/boot_rp2040.S."""
+    if file.boot is None:
+        return []
+    problems = []
+    if target.name != RP2040_TARGET:
+        problems.append(f"boot is 'rp2040', whose cores are {RP2040_TARGET}; target is {target.name!r}.")
+    flash = next((memory for memory in file.memories if memory.kind is MemoryKind.FLASH), None)
+    if flash and flash.origin != RP2040_FLASH:
+        problems.append(
+            f"boot is 'rp2040', whose ROM starts what lies at 0x{RP2040_FLASH:08x}; the memory {flash.name} begins at "
+            f"0x{flash.origin:08x}."
+        )
+    ram = next((memory for memory in file.memories if memory.kind is MemoryKind.RAM), None)
+    if ram and (ram.origin + stack_bytes) % 0x1_0000 >= RP2040_STACK_TOPS:
+        problems.append(
+            f"stack_bytes is {stack_bytes}; with boot = 'rp2040' the stack, which begins the RAM, must end less than "
+            f"0x{RP2040_STACK_TOPS:x} bytes behind a multiple of 64 KiB, because the ROM runs its end as instructions."
+        )
+    return problems
 
 
 def _console_problems(console: Console, memories: Sequence[Memory], target: Target) -> list[str]:

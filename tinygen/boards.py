@@ -14,6 +14,7 @@ import msgspec
 
 from tinygen.board_file import (
     BoardFile,
+    Boot,
     Console,
     Emulation,
     Memory,
@@ -34,6 +35,7 @@ else:
 
 __all__ = [
     "Board",
+    "Boot",
     "Console",
     "Emulation",
     "Memory",
@@ -63,6 +65,7 @@ class Board:
     memories: tuple[Memory, ...]
     stack_bytes: int  # what the self-test firmware reserves
     console: Console
+    boot: Boot | None  # the boot ROM that wants a loader of its own before the self-test
     emulation: Emulation
     project: ProjectIds
 
@@ -168,6 +171,7 @@ def _parse(name: str, path: Path, place: str) -> Board:
         memories=file.memories,
         stack_bytes=stack_bytes,
         console=file.console,
+        boot=file.boot,
         emulation=file.emulation,
         project=file.project,
     )
@@ -181,7 +185,7 @@ _STRUCTS: dict[str, type[msgspec.Struct]] = {
     "emulation": Emulation,
     "project": ProjectIds,
 }
-_ENUMS: tuple[type[Enum], ...] = (MemoryKind, UartFamily)
+_ENUMS: tuple[type[Enum], ...] = (MemoryKind, UartFamily, Boot)
 
 
 def _explain(message: str, raw: dict[str, Any]) -> str:
@@ -201,7 +205,7 @@ def _explain(message: str, raw: dict[str, Any]) -> str:
         hint = f"Did you mean {near[0]!r}?" if near else f"Known keys here: {', '.join(fields)}."
         return f"the key {where}{unknown[1]} is unknown. {hint}"
     for enum in _ENUMS:
-        field = {"MemoryKind": "kind", "UartFamily": "uart"}[enum.__name__]
+        field = {"MemoryKind": "kind", "UartFamily": "uart", "Boot": "boot"}[enum.__name__]
         if "enum value" in text and table == field:
             return f"{key}: {text}. Known: {', '.join(str(member.value) for member in enum)}."
     return f"{key or 'the file'}: {text}."

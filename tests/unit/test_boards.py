@@ -228,6 +228,10 @@ def changed(old: str, new: str, text: str = SOUND) -> str:
         (SOUND.replace("cortex-m4f", "rv32imc") + CONSOLE
          + 'setup = [{ address = 4096, set = 1, before_ram = true, why = "x" }]\n',
          "before_ram is for Cortex-M only."),
+        ('boot = "rp2350"\n' + SOUND, "boot: Invalid enum value 'rp2350'. Known: rp2040."),
+        ('boot = "rp2040"\n' + SOUND, "boot is 'rp2040', whose cores are cortex-m0plus; target is 'cortex-m4f'."),
+        ('boot = "rp2040"\n' + SOUND, "starts what lies at 0x10000000; the memory flash begins at 0x00000000."),
+        ('boot = "rp2040"\nstack_bytes = 0x4000\n' + SOUND, "stack_bytes is 16384; with boot = 'rp2040' the stack,"),
         (changed("cortex-m4f", "cortex-m55") + "[emulation]\nunicorn = true\n",
          "emulation.unicorn is true, but Unicorn has no model of cortex-m55."),
         (changed("cortex-m4f", "xtensa-lx6"), "An Xtensa board needs a memory of kind 'instruction_ram'"),

@@ -310,6 +310,7 @@ def board_details(board: Board) -> RenderableType:
         ("target", f"{board.target.name} ({', '.join(sorted(board.target.features)) or 'no optional features'})"),
         ("clock", f"{board.clock_hz:,} Hz"),
         *(("memory", f"{m.name} {m.kind.value} 0x{m.origin:08x}, {m.size_bytes:,} bytes") for m in board.memories),
+        ("boot", board.boot.value if board.boot else ""),
         ("qemu", board.emulation.qemu_machine),
         ("console", f"{board.console.uart.value} {board.console.name}".strip()),
         ("about", board.description),

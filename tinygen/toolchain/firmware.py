@@ -11,6 +11,7 @@ from tinygen.boards import Board
 from tinygen.errors import DoesNotFitError, ToolError
 from tinygen.resources import resource_path
 from tinygen.targets import Architecture, Family
+from tinygen.toolchain.boot import loader_sources, seal
 from tinygen.toolchain.elf import elf_reader_version
 from tinygen.toolchain.find import Toolchain, find_host_compilers, find_toolchain
 from tinygen.toolchain.linker import linker_script, region
@@ -103,7 +104,10 @@ def link(
         call((*toolchain.command, *options, *objects, *support, "-o", "firmware.elf"), directory)
     except ToolError as error:
         raise _explain_link(error, board) from error
-    return directory / "firmware.elf"
+    elf = directory / "firmware.elf"
+    if loader_sources(board, platform):
+        seal(elf, board)
+    return elf
 
 
 def write_sources(

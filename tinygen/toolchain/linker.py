@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from tinygen.boards import Board, Memory, MemoryKind
 from tinygen.targets import Architecture
+from tinygen.toolchain.boot import loader_sources
 from tinygen.toolchain.platforms import WINDOWED_SIMS, Platform
 
 REGION_SUFFIX = "_memory"
@@ -74,6 +75,9 @@ def linker_script(board: Board, platform: Platform = Platform.BOARD) -> str:
         for memory in parts.memories
     ]
     newline = "\n"
+    # The core runs through the table to the loader: near the start, the handlers' addresses are harmless instructions.
+    loaded = bool(loader_sources(board, platform))
+    loader, handlers = (" KEEP(*(.boot))", " *(.text.Reset_Handler .text.Fault_Handler)") if loaded else ("", "")
     # Literals lie with the code of their own file, ahead of it, because l32r reaches back 256 KB.
     # .bss is loaded where it lies: behind .data's copy, a loader that clears it would clear flash or what follows it.
     return f"""MEMORY
@@ -91,8 +95,8 @@ _stack_top = 0x{ram.origin + board.stack_bytes:08x};
 SECTIONS
 {{
   .reset : {{ KEEP(*(.reset)) }} > {region(parts.reset)}
-  .vectors : {{ KEEP(*(.vectors)) }} > {region(parts.vectors)}
-  .text : {{ . = ALIGN(4); _code_start = .; *(.literal .literal.* .text .text.*) . = ALIGN(4);
+  .vectors : {{ KEEP(*(.vectors)){loader} }} > {region(parts.vectors)}
+  .text : {{ . = ALIGN(4); _code_start = .;{handlers} *(.literal .literal.* .text .text.*) . = ALIGN(4);
     _code_end = .; }} > {region(code)}
 {"".join(_extra_sections(memory, constants) for memory in parts.extra)}\
   .rodata : {{ . = ALIGN(16); *(.rodata .rodata.*) *(.srodata .srodata.*) . = ALIGN(4);

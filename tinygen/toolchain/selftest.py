@@ -9,6 +9,7 @@ from tinygen.board_code import FILE_NAME, board_header, console_sources, counter
 from tinygen.boards import Board
 from tinygen.errors import ToolError
 from tinygen.targets import WINDOWED, Architecture
+from tinygen.toolchain.boot import loader_sources
 from tinygen.toolchain.find import Toolchain, chip_families, find_toolchain, install_hint
 from tinygen.toolchain.firmware import VALIDATE, Firmware, arena_section, compile_objects, link, write_sources
 from tinygen.toolchain.options import Build
@@ -52,7 +53,7 @@ def selftest_sources(board: Board, toolchain: Toolchain, platform: Platform) -> 
     """The files of `firmware/` that make a board's self-test."""
     driver, *others = console_sources(board.console.uart)
     console = ("console_simcall.c" if platform is Platform.SELF_TEST_SIM else driver, *others)
-    start = (*start_sources(board, toolchain, platform), *early_sources(board))
+    start = (*start_sources(board, toolchain, platform), *early_sources(board), *loader_sources(board, platform))
     return (*start, "selftest.c", *counter_sources(board), *console)
 
 
