@@ -104,7 +104,7 @@ def build(options: argparse.Namespace) -> int:
     for model in models:
         check_vectors(model, inputs)
     selftests = [selftest_sources(model, make_vectors(model, inputs)) for model in models]
-    bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs)
+    bundle = Bundle(tuple(models), tuple(selftests), options.shared_arena, inputs, sizes)
     files: dict[str, str | bytes] = {**export_project(kind, bundle), **_renode_files(bundle, options.renode_platform)}
     files[MEMORY_MAP] = memory_file([model.program for model in models])
     if options.self_test is not None:

@@ -28,8 +28,9 @@ def export(bundle: Bundle) -> dict[str, str]:
     several = len(bundle.models) > 1
     files: dict[str, str] = {}
     for index in range(len(bundle.models)):
+        only = slice(index, index + 1)
         alone = Bundle(
-            bundle.models[index : index + 1], bundle.selftests[index : index + 1], inferences=bundle.inferences
+            bundle.models[only], bundle.selftests[only], inferences=bundle.inferences, sizes=bundle.sizes[only]
         )
         root = f"{alone.name}/" if several else ""
         files |= {root + path: text for path, text in _library(alone).items()}

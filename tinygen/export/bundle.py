@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.errors import UsageError
+from tinygen.toolchain import CodeSize
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,13 +16,14 @@ class Bundle:
     """`selftests[i]` are the files NAME_selftest.h and NAME_selftest.c of model i, as `selftest_sources` makes them.
 
     Each runs `inferences` inputs. With `shared_arena` the models take turns in one arena of the largest one's size;
-    otherwise each has its own.
+    otherwise each has its own. `sizes` are what a compiler made of each model; None or nothing where there was none.
     """
 
     models: tuple[Compiled, ...]
     selftests: tuple[Mapping[str, str], ...]
     shared_arena: bool = False
     inferences: int = 1
+    sizes: tuple[CodeSize | None, ...] = ()
 
     @property
     def board(self) -> Board:

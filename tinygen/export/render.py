@@ -34,6 +34,8 @@ class ProjectModel:
     output_type: str
     is_pushed: bool  # whether its input comes row by row
     arena: str  # the C expression of its arena, as templates/project/common/arenas.j2 declares it
+    code_bytes: int | None
+    stack_bytes: int | None
 
 
 def project_models(bundle: Bundle) -> tuple[ProjectModel, ...]:
@@ -52,8 +54,10 @@ def project_models(bundle: Bundle) -> tuple[ProjectModel, ...]:
             output_type=model.program.outputs[0].tensor.dtype.c_type,
             is_pushed=model.program.pushed is not None,
             arena=f"arena.{model.program.name}" if shares_arena(bundle) else f"{model.program.name}_arena",
+            code_bytes=size.code_bytes if size else None,
+            stack_bytes=size.stack_bytes if size else None,
         )
-        for model in bundle.models
+        for model, size in zip(bundle.models, bundle.sizes or [None] * len(bundle.models), strict=True)
     )
 
 
@@ -81,6 +85,8 @@ def render(template: str, bundle: Bundle, **more: Any) -> str:
         "has_counter": counter_sources(board) != NO_COUNTER,
         "models": models,
         "shares_arena": shares_arena(bundle),
+        "compiler": next((size.compiler for size in bundle.sizes if size), ""),
+        "arena_memory": bundle.models[0].placement.arena or board.ram,
         "arena_bytes": bundle.arena_bytes,
         "first": models[0],
         "project": bundle.name,

@@ -30,6 +30,7 @@ class CodeSize:
     )  # worst case of NAME_run, or of NAME_push_row and its like, and all it calls; None: the calls cannot all be known
     writable_bytes: int = 0  # .data and .bss, which generated C promises not to have
     deepest_calls: tuple[str, ...] = ()  # the functions that take so much of the stack, the caller first
+    compiler: str = ""  # name and version of who says so
 
 
 def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Toolchain) -> CodeSize:
@@ -55,6 +56,7 @@ def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Tool
         stack.stack_bytes if stack else None,
         code_writable + weights_writable,
         stack.calls if stack else (),
+        toolchain.name,
     )
 
 
