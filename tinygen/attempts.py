@@ -17,8 +17,8 @@ from tinygen.compile import Compiled, Options, compile_model
 from tinygen.errors import DoesNotFitError, ToolError
 from tinygen.fit import Miss, explain, find_misses, flash_needed, hint, instructions_miss
 from tinygen.kernels import Optimize
+from tinygen.ledger import CodeSize
 from tinygen.tflite import ModelFile
-from tinygen.toolchain import CodeSize
 from tinygen.toolchain.elf import INSTALL
 from tinygen.validate.profile import count_instructions, profile
 

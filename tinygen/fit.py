@@ -10,8 +10,8 @@ from tinygen.boards import Board, MemoryKind
 from tinygen.budgets import NO_BUDGETS, Budget, Budgets, Resource
 from tinygen.compile import Compiled
 from tinygen.errors import DoesNotFitError
+from tinygen.ledger import CodeSize
 from tinygen.program import Constant, Program
-from tinygen.toolchain import CodeSize
 
 NAMED_LAYERS = 3
 

@@ -29,6 +29,25 @@ class Ledger:
     constant_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class CodeSize:
+    """What a compiler makes of a model's C; flash is code and weights, the compiler's run-time support not counted.
+
+    stack_bytes       worst case of NAME_run, or of NAME_push_row and its like, and all it calls; None: the calls cannot
+                      all be known
+    writable_bytes    .data and .bss, which generated C promises not to have
+    deepest_calls     the functions that take so much of the stack, the caller first
+    compiler          name and version of who says so
+    """
+
+    code_bytes: int
+    weights_bytes: int
+    stack_bytes: int | None
+    writable_bytes: int = 0
+    deepest_calls: tuple[str, ...] = ()
+    compiler: str = ""
+
+
 def ledger(program: Program) -> Ledger:
     """Count the bytes of a program's arena by address."""
     plan, state = program.plan, {tensor.index for tensor in program.graph.variables}

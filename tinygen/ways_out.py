@@ -15,7 +15,7 @@ from tinygen.errors import TinygenError
 from tinygen.fit import constant_layers, find_misses, peak_layers
 from tinygen.ir import Graph, Shape, Tensor
 from tinygen.kernels import Optimize
-from tinygen.toolchain import CodeSize
+from tinygen.ledger import CodeSize
 from tinygen.variants import channel_group, resized, without_float_edges
 
 EIGHTHS = (7, 6, 5, 4, 3, 2)

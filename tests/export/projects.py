@@ -9,7 +9,7 @@ from tests.support.paths import EXAMPLES
 from tinygen import compile_model, load_board, read_model
 from tinygen.compile import InputForm, Options
 from tinygen.export import MANIFEST, Bundle, ProjectKind, export_project, write_folder
-from tinygen.toolchain import CodeSize
+from tinygen.ledger import CodeSize
 from tinygen.validate.vectors import make_vectors, selftest_sources
 
 KWS, GESTURE, VISION = map(str, EXAMPLES)

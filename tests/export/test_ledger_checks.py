@@ -10,7 +10,7 @@ import pytest
 from tests.export.projects import GESTURE, KWS, bundle, write_project
 from tinygen.emulate.host import find_host_compilers
 from tinygen.export import ProjectKind, export_project
-from tinygen.toolchain import CodeSize
+from tinygen.ledger import CodeSize
 
 SIZES = CodeSize(9_000, 8_000, 400, compiler="a compiler 1.0"), CodeSize(5_000, 3_000, 300, compiler="a compiler 1.0")
 PROGRAM = "src/selftests.c"

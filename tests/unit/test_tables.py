@@ -9,9 +9,9 @@ from rich.console import Console, RenderableType
 
 from tests.golden.models import MODELS
 from tinygen import Compiled, compile_model, load_board, read_model
+from tinygen.ledger import CodeSize
 from tinygen.report.profile import COLUMNS, profile_summary
 from tinygen.report.tables import layer_table
-from tinygen.toolchain import CodeSize
 from tinygen.validate.profile import LayerCost, Profile
 
 INSTRUCTIONS, CYCLES = 12_345_678, 123_456_789

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.errors import UsageError
-from tinygen.toolchain import CodeSize
+from tinygen.ledger import CodeSize
 
 
 @dataclass(frozen=True, slots=True, eq=False)

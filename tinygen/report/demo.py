@@ -8,7 +8,7 @@ from rich.text import Text
 from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.export import ProjectKind, default_kind
-from tinygen.toolchain import CodeSize
+from tinygen.ledger import CodeSize
 from tinygen.validate.run import Comparison
 
 EXAMPLES = {

@@ -13,11 +13,11 @@ from tinygen.emulate import SelfTest
 from tinygen.export import Bundle, ProjectKind
 from tinygen.export.folder import SHA256, Content, checksums_of
 from tinygen.ir import Constraint, Op, Tensor
-from tinygen.ledger import ledger
+from tinygen.ledger import CodeSize, ledger
 from tinygen.program import Layer, Program
 from tinygen.report.changes import Json, changes_json
 from tinygen.tflite import ModelFile
-from tinygen.toolchain import CodeSize, Tool
+from tinygen.toolchain import Tool
 from tinygen.validate.arena import ArenaProof
 from tinygen.validate.compare import Difference
 from tinygen.validate.run import Comparison

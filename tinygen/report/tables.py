@@ -13,13 +13,13 @@ from tinygen.boards import Board
 from tinygen.compile import Compiled
 from tinygen.export import Bundle
 from tinygen.ir import Graph, Kernel, Op, Tensor
-from tinygen.ledger import ledger
+from tinygen.ledger import CodeSize, ledger
 from tinygen.program import Program
 from tinygen.report.changes import changes_rows, producers
 from tinygen.report.fitting import FirstThatFits, narrower, short_kernel
 from tinygen.report.manifest import rule_sentence
 from tinygen.tflite import ModelFile
-from tinygen.toolchain import CodeSize, Tool
+from tinygen.toolchain import Tool
 from tinygen.validate.arena import PaintDifference
 from tinygen.validate.run import Comparison
 

@@ -8,11 +8,10 @@ from tinygen.toolchain.firmware import Firmware, build_firmware
 from tinygen.toolchain.options import Build
 from tinygen.toolchain.platforms import Platform, board_platform
 from tinygen.toolchain.selftest import build_selftest
-from tinygen.toolchain.sizes import CodeSize, measure
+from tinygen.toolchain.sizes import measure
 
 __all__ = [
     "Build",
-    "CodeSize",
     "Firmware",
     "Platform",
     "Tool",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from tinygen.ledger import CodeSize
 from tinygen.resources import resource_path
 from tinygen.targets import Target
 from tinygen.toolchain.elf import ALLOC, WRITE, open_elf
@@ -17,20 +17,6 @@ from tinygen.toolchain.run import call_all
 from tinygen.toolchain.stack import stack_bound
 
 COPIED = ".data.tinygen."
-
-
-@dataclass(frozen=True, slots=True)
-class CodeSize:
-    """What a model's C becomes; flash is code and weights, the compiler's run-time support not counted."""
-
-    code_bytes: int
-    weights_bytes: int
-    stack_bytes: (
-        int | None
-    )  # worst case of NAME_run, or of NAME_push_row and its like, and all it calls; None: the calls cannot all be known
-    writable_bytes: int = 0  # .data and .bss, which generated C promises not to have
-    deepest_calls: tuple[str, ...] = ()  # the functions that take so much of the stack, the caller first
-    compiler: str = ""  # name and version of who says so
 
 
 def measure(files: Mapping[str, str], name: str, target: Target, toolchain: Toolchain) -> CodeSize:

@@ -10,7 +10,8 @@ from pathlib import Path
 from tinygen.compile import Compiled
 from tinygen.emulate import Job, Step, find_emulator
 from tinygen.errors import ToolError
-from tinygen.toolchain import Build, CodeSize, find_toolchain, measure
+from tinygen.ledger import CodeSize
+from tinygen.toolchain import Build, find_toolchain, measure
 from tinygen.validate.inputs import as_bytes, random_inputs
 from tinygen.validate.run import EMULATION_TIMEOUT_S, Progress, build_and_run, silent
 
