@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -85,7 +86,11 @@ def test_every_assembler_takes_every_kernel(compiler: str, tmp_path: Path) -> No
 def test_a_wrong_count_of_bytes_stops_every_assembler(compiler: str, bytes_off: int, tmp_path: Path) -> None:
     labels = set()
     for files in texts():
-        text, counts = COUNT.subn(lambda found: f"{found[1]}{int(found[2]) + bytes_off}", files[f"{NAME}.c"])
+        # each by more than the one before, which moves what comes next
+        more = itertools.count(bytes_off, bytes_off)
+        text, counts = COUNT.subn(
+            lambda found, more=more: f"{found[1]}{int(found[2]) + next(more)}", files[f"{NAME}.c"]
+        )
         if counts:
             labels.update(found[1] for found in COUNT.finditer(text))
             for name, other in files.items():
