@@ -102,6 +102,7 @@ class Access:
     input_rows      rows of an operand that output rows begin..end-1 read, of (node, operand, begin, end)
     elementwise     once output element i is written, elements 0..i of an operand with as many elements are not read
                     again; other operands are read as the rows and columns say
+    in_order        the same of an operand with as many elements or more, of which an output element may read several
     input_columns   columns of an operand that output columns begin..end-1 read, wherever they stand in their row
     pixels          pixels of a unit of PIXEL, pixels that are made together in units of ELEMENT
     rows            rows of a unit of ROW or CHANNEL
@@ -118,6 +119,7 @@ class Access:
     unit: Unit
     input_rows: Callable[[Node, int, int, int], Rows] = all_rows
     elementwise: bool = False
+    in_order: bool = False
     input_columns: Callable[[Node, int, int, int], Rows] = all_columns
     pixels: int = 1
     rows: Callable[[Node], int] = one_unit
@@ -129,7 +131,12 @@ class Access:
     @property
     def reads_first(self) -> bool:
         """Whether a unit has read all that it needs when it begins to write."""
-        return self.elementwise or self.accumulates or self.unit is Unit.PIXEL
+        return self.by_element or self.accumulates or self.unit is Unit.PIXEL
+
+    @property
+    def by_element(self) -> bool:
+        """Whether its cells are elements instead of pixels."""
+        return self.elementwise or self.in_order
 
     @property
     def keeps_channels(self) -> bool:

@@ -220,6 +220,11 @@ def dsp_cost(node: Node, reference: Reference) -> Cost:
     return Cost(80 + round(times * (averaged_elements(node) * pixel + 40 * inner)), 0, 700)
 
 
+IN_ORDER = Access(Unit.ELEMENT, in_order=True)
+"""Outputs come in order, each after the last read of its inputs. These are as many or more, so that input i belongs to
+an output up to i: once output i is written, inputs 0..i are not read again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mean(Op):
     keep_dims: bool = False
@@ -232,7 +237,7 @@ class Mean(Op):
     kernels = (
         Kernel(
             "mean_s8__dsp",
-            access=Access(Unit.ELEMENT),
+            access=IN_ORDER,
             params=params,
             features=DSP,
             constraints=(neighbours_stay,),
@@ -257,7 +262,7 @@ class Mean(Op):
             cost=rows_cost,
             call_cost=rows_call,
         ),
-        Kernel("mean_s8__c", access=Access(Unit.ELEMENT), params=params, cost=cost),
+        Kernel("mean_s8__c", access=IN_ORDER, params=params, cost=cost),
     )
 
     def infer(self, node: Node) -> tuple[Shape, ...]:

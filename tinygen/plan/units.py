@@ -157,7 +157,7 @@ def pixel_bytes(tensor: Tensor) -> int:
 def _columns(tensor: Tensor, access: Access) -> int:
     """Cells of one row."""
     _, _, width, channels = tensor.nhwc
-    return width * channels if access.elementwise else width
+    return width * channels if access.by_element else width
 
 
 def _units(access: Access, unit_rows: int, rows: int, columns: int) -> Ints:
@@ -166,7 +166,7 @@ def _units(access: Access, unit_rows: int, rows: int, columns: int) -> Ints:
     cells = np.arange(count, dtype=np.int64)
     if access.direction is Direction.BACKWARD:
         cells = cells[::-1]
-    if access.elementwise or access.unit is Unit.ELEMENT:
+    if access.by_element or access.unit is Unit.ELEMENT:
         units = cells
     elif access.unit is Unit.PIXEL:
         units = cells // access.pixels
@@ -187,8 +187,13 @@ class _Operand:
         output = node.outputs[0]
         self._rows = [access.input_rows(node, position, row, row + 1) for row in range(output.rows)]
         columns = _columns(output, access)
+        self._elements: int | None = None
         if access.elementwise and self.tensor.elements == output.elements:
             self._columns = np.arange(columns)
+        elif access.in_order:
+            assert self.tensor.elements >= output.elements and not self._backward, node.describe()
+            self._elements = self.tensor.elements // self.tensor.rows
+            self._columns = np.arange(self._elements)
         elif access.elementwise:
             self._columns = np.full(self.tensor.nhwc[2], 0 if self._backward else columns - 1)
         else:
@@ -207,10 +212,19 @@ class _Operand:
 
     def reads(self, units: Ints, begin: int, end: int) -> Cells:
         first, last = self.rows(begin, end)
+        if self._elements is not None:
+            return self._in_order(units, begin, first, last)
         rows = self._last(self._rows[begin:end], first, last, self._backward != self._reads_once)
         unit = units[rows[:, None], self._columns[None, :]]
         unit[(rows == NEVER)[:, None] | (self._columns == NEVER)[None, :]] = NEVER
         return Cells(self.tensor, first, unit)
+
+    def _in_order(self, units: Ints, begin: int, first: int, last: int) -> Cells:
+        """Element i is needed until output element i is written; those behind the last one as long as that."""
+        elements = np.arange(first * self.columns, last * self.columns) - begin * units.shape[1]
+        unit = units.reshape(-1)[np.clip(elements, 0, units.size - 1)]
+        unit[elements < 0] = NEVER
+        return Cells(self.tensor, first, unit.reshape(last - first, self.columns))
 
     def _last(self, ranges: list[tuple[int, int]], first: int, last: int, is_lowest: bool) -> Ints:
         """The highest position, or the lowest, of the ranges that hold each number of first..last-1."""
