@@ -11,8 +11,8 @@ import pytest
 
 from tests.ops.cases.draw import CLAMPS, Rng, between, chance, int8, one_of, output_scale, zero_point
 from tests.ops.harness import NAME, cut_steps, generate_planned, inputs_of, roomy, run_c
+from tests.ops.limits import arranged, finest, wrong_layers
 from tests.ops.test_c_on_host import CPP17
-from tests.ops.test_overlap import at_the_limit, wrong_layers
 from tests.support.models import ModelBuilder, Operand
 from tinygen.boards import Board, load_board
 from tinygen.emulate import find_emulator
@@ -150,12 +150,10 @@ def test_an_output_reaches_as_far_into_its_dying_input_as_the_planner_lets_it(bo
     whole = pairs(5)
     fused = fuse_expansions(whole, expansions(whole))
     schedule = in_turn(fused, board)
-    wrong = []
-    for too_far in (0, 1):
-        planned, limited = at_the_limit(fused, schedule, cut_steps(fused, schedule), too_far)
-        assert len(limited) > 2
-        wrong.append(wrong_layers(fused, schedule, planned, board, tmp_path / str(too_far)))
-    assert not wrong[0] and wrong[1]
+    steps = cut_steps(fused, schedule)
+    planned = arranged(fused, schedule, steps, finest(fused, schedule, steps))
+    check(fused, schedule, planned)
+    assert not wrong_layers(fused, schedule, planned, board, tmp_path)
 
 
 @pytest.mark.parametrize("compiler", ("g++", "clang++"))

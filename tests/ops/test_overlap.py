@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
@@ -11,55 +11,45 @@ import numpy as np
 import pytest
 
 from tests.ops.cases import CASES
-from tests.ops.harness import NAME, cut_steps, every_kernel, generate_planned, inputs_of, run_c
+from tests.ops.edges import EDGES, SUMS, Edge
+from tests.ops.harness import NAME, cut_steps, every_kernel
+from tests.ops.limits import Limit, Spot, arranged, finest, limit, wrong_layers
 from tests.support.models import ModelBuilder
 from tinygen.boards import Board, load_board
-from tinygen.emulate import find_emulator
-from tinygen.errors import EmulatorError
-from tinygen.ir import Direction, Graph, Reference, Unit
-from tinygen.kernels import Schedule
-from tinygen.ops.conv2d import Conv2D
-from tinygen.plan import Plan, Step, View
+from tinygen.ir import Graph, Kernel, Reference
+from tinygen.ir.kernel import every_operand
+from tinygen.kernels import Schedule, kernels_for
+from tinygen.ops import MADE_BY_PASSES, OPS
+from tinygen.ops.copy import COPY
+from tinygen.passes.fuse_expansion import expansions, fuse_expansions
+from tinygen.plan import Step
 from tinygen.plan.check import PlanError, check
-from tinygen.plan.distances import aligned, forbidden
-from tinygen.plan.lives import Value, follow
+from tinygen.plan.distances import ALIGNMENT
+from tinygen.plan.lives import follow
 from tinygen.plan.place import whole_steps
 from tinygen.plan.units import Layer, layers_of
 from tinygen.tflite import read
-from tinygen.toolchain import Platform
-from tinygen.validate.evaluate import evaluate
 
 NODES = 4
 BOARDS = tuple(map(load_board, ("microbit", "nano33")))
+DSP = BOARDS[1]
 VIEWS = frozenset({"reshape", "squeeze", "expand_dims"})
-CAUGHT = {"concatenation": "overlap", "pad": "overlap", "softmax": "buffer-overflow"}
-"""Cases that the sanitizers stop beyond the limit: memcpy onto itself; a difference that the table does not have."""
-
-MODEST = {"mean_s8__c", "mean_s8__dsp", "depthwise_conv2d_s8__dsp_3x3", "depthwise_conv2d_s8__dsp_3x3l"}
-"""Kernels that keep more than they state: a mean over height and width goes channel by channel, and the large planes of
-a depthwise convolution hold all rows of a small input."""
-
-
-PORTABLE = {"conv2d_s8__c", "conv2d_s8__c_backward"}
-"""Where there are DSP instructions, these two do not come in turn."""
-
 
 Steps = Callable[[Graph, Schedule], Sequence[Step]]
 
 STEPS: dict[str, Steps] = {"whole": whole_steps, "cut": cut_steps}
 
 
-def model(names: Callable[[str], bool]) -> Graph:
+def model() -> Graph:
     """A few nodes of every case in one model, each with inputs and outputs of its own."""
     builder = ModelBuilder("limits")
     rng = np.random.default_rng(0)
-    if names("large"):  # every kernel's turn comes, see every_kernel
-        for op in ("DEPTHWISE_CONV_2D",) * 18 + ("CONV_2D",) * 18:
-            large_window(builder, rng, op)
-        for _ in range(18):
-            wider_pixels(builder, rng)
+    for op in ("DEPTHWISE_CONV_2D",) * 18 + ("CONV_2D",) * 18:  # every kernel's turn comes, see every_kernel
+        large_window(builder, rng, op)
+    for _ in range(18):
+        wider_pixels(builder, rng)
     for case in CASES:
-        if Reference.LITERT in case.references and case.name not in VIEWS and names(case.name):
+        if Reference.LITERT in case.references and case.name not in VIEWS:
             for number in range(NODES):
                 case.add(builder, np.random.default_rng([crc32(case.name.encode()), number]))
     return read(builder.finish(), name=NAME).graph
@@ -85,121 +75,134 @@ def wider_pixels(b: ModelBuilder, rng: np.random.Generator) -> None:
     b.output(y)
 
 
-def limit(layer: Layer, source: Value, sink: Value) -> tuple[int, int] | None:
-    """The greatest distance at which an output still lies before what its first operand needs, and one too far.
+@dataclass(frozen=True)
+class Place:
+    """A node of the edges' model: its kernel, the operand that its output reaches into, and its limit."""
 
-    The least one behind it, and one too near, where a kernel goes backward.
+    edge: Edge
+    kernel: Kernel
+    operand: int
+    limit: Limit | None
 
-    None where no distance is forbidden. The second is one element more where a kernel goes element by element, a pixel
-    more where whole pixels keep channels apart, else the unit's own bytes more; kernels of whole pixels read up to
-    three before they write.
-    """
-    access = layer.access
-    (operand, *_), output = layer.operands, layer.node.output
-    pixel = output.nhwc[3] * output.dtype.size_bytes
-    if access.reads_first:
-        more = max(operand.dtype.size_bytes, output.dtype.size_bytes) if access.elementwise else 3 * pixel
-        gaps = forbidden(source.life(), sink.life(), output.dtype.size_bytes)
-    elif layer.keeps_channels:
-        gaps, more = forbidden(source.life(), sink.life(), pixel), pixel
-    else:
-        unit = {Unit.ELEMENT: pixel, Unit.ROW: output.row_bytes}.get(access.unit, output.size_bytes)
-        gaps, more = forbidden(source.life(), sink.life(), 1), unit
-    if gaps is None:
-        return None
-    if access.direction is Direction.BACKWARD:
-        return gaps.ends[-1], gaps.ends[-1] - more
-    return gaps.begins[0] - gaps.step, gaps.begins[0] - gaps.step + more
+    def __str__(self) -> str:
+        how = "" if self.edge.by_channel else ", channels not kept apart"
+        return f"{self.kernel.name}, operand {self.operand}{how}, edge {(*EDGES, *SUMS).index(self.edge)}"
+
+    def beyond(self, steps: int) -> Spot:
+        """So many steps beyond the limit."""
+        return Spot(self.operand, None if self.limit is None else self.limit.beyond(steps))
 
 
-def at_the_limit(graph: Graph, schedule: Schedule, steps: Sequence[Step], too_far: int) -> tuple[Plan, list[int]]:
-    """Each node in a part of the arena of its own, its output at the limit or too far.
+@dataclass(frozen=True)
+class Edges:
+    """A model with a node for every edge, kernel and operand."""
 
-    Returns the plan, and the layers that have a limit.
-    """
+    graph: Graph
+    schedule: Schedule
+    steps: Sequence[Step]
+    places: Sequence[Place]
+
+    def wrong(self, spots: Sequence[Spot], folder: Path) -> set[str]:
+        """The places at which a value differs from numpy's."""
+        planned = arranged(self.graph, self.schedule, self.steps, spots)
+        return {str(self.places[i]) for i in wrong_layers(self.graph, self.schedule, planned, DSP, folder)}
+
+
+def graph_of(edges: Sequence[Edge]) -> Graph:
+    builder = ModelBuilder("edges")
+    for number, edge in enumerate(edges):
+        edge.add(builder, np.random.default_rng(number))
+    graph = read(builder.finish(), name=NAME).graph
+    return fuse_expansions(graph, expansions(graph))
+
+
+def edges_of(edges: Sequence[Edge], steps: Steps = whole_steps) -> Edges:
+    """Each edge with each of its kernels, once for every operand."""
+    chosen: list[tuple[Edge, Kernel, int]] = []
+    for edge, node in zip(edges, graph_of(edges).nodes, strict=True):
+        for kernel in kernels_for(node, DSP.target.features):
+            if edge.is_for(kernel.name) and kernel.access.accumulates == (edge in SUMS):
+                layer = Layer(node, kernel)
+                chosen += [(edge, kernel, operand) for operand in range(len(layer.operands))]
+    graph = graph_of([edge for edge, *_ in chosen])
+    schedule = Schedule({layer: kernel for layer, (_, kernel, _) in enumerate(chosen)})
+    cut = steps(graph, schedule)
     layers = layers_of(graph, schedule)
-    timeline = follow(graph, layers, steps)
-    views: dict[int, View] = {}
-    scratch: dict[int, int] = {}
-    base, limited = 0, []
-    for index, layer in enumerate(layers):
+    timeline = follow(graph, layers, cut)
+    places = []
+    for layer, (edge, kernel, operand) in zip(layers, chosen, strict=True):
         assert layer is not None
-        sink = layer.node.output
-        places = {sink: base}
-        if layer.operands:
-            source = layer.operands[0]
-            found = limit(layer, timeline.values[source.index], timeline.values[sink.index])
-            distance = aligned(source.size_bytes) if found is None else found[too_far]
-            places = {source: base + aligned(max(0, -distance))}
-            places[sink] = places[source] + distance
-            if found is not None:
-                limited.append(index)
-        base = aligned(max(at + tensor.size_bytes for tensor, at in places.items()))
-        for tensor in layer.operands[1:]:
-            places.setdefault(tensor, base)
-            base = aligned(max(base, places[tensor] + tensor.size_bytes))
-        views |= {t.index: View(at, t.row_bytes, t.rows, t.row_bytes) for t, at in places.items()}
-        if layer.scratch_bytes:
-            scratch[index] = base
-            base = aligned(base + layer.scratch_bytes)
-    for tensor in graph.inputs:
-        if tensor.index not in views:  # nobody reads it
-            views[tensor.index] = View(base, tensor.row_bytes, tensor.rows, tensor.row_bytes)
-            base = aligned(base + tensor.size_bytes)
-    return Plan(views, scratch, tuple(steps), (), (), (), (), base, 0), limited
+        by_channel = edge.by_channel and layer.keeps_channels
+        places.append(Place(edge, kernel, operand, limit(layer, timeline, operand, by_channel=by_channel)))
+    return Edges(graph, schedule, cut, places)
 
 
-def wrong_layers(graph: Graph, schedule: Schedule, planned: Plan, board: Board, folder: Path) -> set[int]:
-    """The layers of which a value differs from numpy's."""
-    inputs = inputs_of(graph)
-    sources = generate_planned(graph, schedule, planned, board, Reference.LITERT)
-    found = run_c(sources, graph, inputs, board, find_emulator(board, "host"), Platform.HOST, folder)
-    wrong = set()
-    for values, got in zip(inputs, found, strict=True):
-        expected = evaluate(graph, values, Reference.LITERT)
-        for layer, node in enumerate(graph.nodes):
-            index = node.output.index
-            if (expected[index].view(np.uint8) != got[index].view(np.uint8)).any():
-                wrong.add(layer)
-    return wrong
+def test_every_kernel_and_operand_has_an_edge() -> None:
+    kernels = {kernel.name: kernel for op in (*OPS, *MADE_BY_PASSES) for kernel in op.kernels}
+    del kernels[COPY.name]  # reads constants alone: of anything else it would be a view
+    made = edges_of(EDGES).places
+    wanted = {(name, 0) for name, kernel in kernels.items() if not kernel.access.accumulates}
+    wanted |= {(name, 1) for name, kernel in kernels.items() if kernel.operands is every_operand}
+    assert {(place.kernel.name, place.operand) for place in made if place.edge.by_channel} >= wanted
+    apart = {name for name, kernel in kernels.items() if kernel.access.keeps_channels}
+    assert {place.kernel.name for place in made if not place.edge.by_channel} == apart
+    assert {place.kernel.name for place in edges_of(SUMS).places} == {
+        name for name, kernel in kernels.items() if kernel.access.accumulates
+    }
 
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS.keys())
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_every_kernel_is_right_at_the_limit(board: Board, steps: Steps, tmp_path: Path) -> None:
-    graph = model(lambda name: True)
+    graph = model()
     schedule = every_kernel(graph, board.target.features)
-    planned, _ = at_the_limit(graph, schedule, steps(graph, schedule), 0)
+    cut = steps(graph, schedule)
+    planned = arranged(graph, schedule, cut, finest(graph, schedule, cut))
     check(graph, schedule, planned)
     assert wrong_layers(graph, schedule, planned, board, tmp_path) == set()
 
 
-@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS.keys())
-@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
-def test_every_kernel_is_wrong_beyond_the_limit(board: Board, steps: Steps, tmp_path: Path) -> None:
-    graph = model(lambda name: not any(word in name for word in CAUGHT))
-    schedule = every_kernel(graph, board.target.features)
-    planned, limited = at_the_limit(graph, schedule, steps(graph, schedule), 1)
+def test_edges_are_right_at_the_limit(tmp_path: Path) -> None:
+    edges = edges_of(EDGES)
+    assert [str(place) for place in edges.places if place.limit is None] == []
+    spots = [place.beyond(0) for place in edges.places]
+    check(edges.graph, edges.schedule, arranged(edges.graph, edges.schedule, edges.steps, spots))
+    assert edges.wrong(spots, tmp_path) == set()
+
+
+def test_every_kernel_and_operand_is_wrong_a_step_beyond_the_limit(tmp_path: Path) -> None:
+    edges = edges_of(EDGES)
+    spots = [place.beyond(place.edge.steps) for place in edges.places]
     with pytest.raises(PlanError):
-        check(graph, schedule, planned)
-    wrong = wrong_layers(graph, schedule, planned, board, tmp_path)
-    assert wrong <= set(limited)
-    kernels = {layer: kernel.name for layer, kernel in schedule.kernels.items() if kernel is not None}
-    of_kernel = Counter(kernels[layer] for layer in limited)
-    often = {
-        name for name, count in of_kernel.items() if count > 2
-    }  # on a small node a byte too far may change nothing
-    assert often - {kernels[layer] for layer in wrong} <= MODEST
-    convolutions = {kernel.name for kernel in Conv2D.kernels if kernel.features <= board.target.features}
-    assert len(often) > 10 and often >= (convolutions if not board.target.features else convolutions - PORTABLE)
+        check(edges.graph, edges.schedule, arranged(edges.graph, edges.schedule, edges.steps, spots))
+    assert {str(place) for place in edges.places} - edges.wrong(spots, tmp_path) == set()
 
 
-@pytest.mark.parametrize(("word", "message"), CAUGHT.items())
-def test_the_sanitizers_see_a_kernel_beyond_the_limit(word: str, message: str, tmp_path: Path) -> None:
-    graph = model(lambda name: word in name)
-    board = BOARDS[0]
-    schedule = every_kernel(graph, board.target.features)
-    planned, limited = at_the_limit(graph, schedule, whole_steps(graph, schedule), 1)
-    assert limited
-    with pytest.raises(EmulatorError, match=message):
-        wrong_layers(graph, schedule, planned, board, tmp_path)
+def test_what_is_stated_too_modestly_is_so_by_no_more_than_is_said(tmp_path: Path) -> None:
+    edges = edges_of([edge for edge in EDGES if edge.steps > 1])
+    assert edges.wrong([place.beyond(place.edge.steps - 1) for place in edges.places], tmp_path) == set()
+
+
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS.keys())
+def test_what_accumulates_has_read_all_before_it_writes_but_not_before_it_adds(steps: Steps, tmp_path: Path) -> None:
+    """Its output may lie anywhere on its operand; its sums on neither: they touch it, or reach into it by a word."""
+    once = edges_of(SUMS, steps)
+    assert [str(place) for place in once.places if place.limit is not None] == []
+    spots: list[Spot] = []
+    chosen: list[Edge] = []
+    is_wrong: list[bool] = []
+    for place, node in zip(once.places, once.graph.nodes, strict=True):
+        source, sink = node.input(0).size_bytes, node.output.size_bytes
+        own = [Spot(distance=at) for at in range(-sink, source + ALIGNMENT, 4 * ALIGNMENT)]
+        own += [Spot(sums_from_operand=source), Spot(sums_from_output=-place.kernel.scratch_bytes(node))]
+        is_wrong += [False] * len(own) + [True] * 2
+        own += [Spot(sums_from_operand=source - ALIGNMENT)]
+        own += [Spot(sums_from_output=ALIGNMENT - place.kernel.scratch_bytes(node))]
+        spots += own
+        chosen += [place.edge] * len(own)
+    graph = graph_of(chosen)
+    kernels = [place.kernel for place in once.places for _ in range(chosen.count(place.edge) // 2)]
+    schedule = Schedule(dict(enumerate(kernels)))
+    planned = arranged(graph, schedule, steps(graph, schedule), spots)
+    wrong = wrong_layers(graph, schedule, planned, DSP, tmp_path)
+    assert [number in wrong for number in range(len(spots))] == is_wrong
