@@ -202,7 +202,7 @@ EDGES: tuple[Edge, ...] = (
     Edge(convolution((1, 5, 9, 4), 3, 2), "conv2d_s8__dsp_winograd", steps=8),
     Edge(depthwise((1, 6, 7, 8)), "depthwise_conv2d_s8__(dsp_3x3thin|dsp_3x3bare|c)"),
     # more rows than their planes have
-    Edge(depthwise((1, 96, 29, 4)), "depthwise_conv2d_s8__(dsp|dsp_3x3|dsp_3x3l|dsp_3x3lean)"),
+    Edge(depthwise((1, 96, 30, 4)), "depthwise_conv2d_s8__(dsp|dsp_3x3|dsp_3x3l|dsp_3x3lean)"),
     Edge(depthwise((1, 6, 6, 3)), "depthwise_conv2d_s8__(dsp|dsp_3x3|dsp_3x3lean|dsp_3x3thin|c)", by_channel=False),
     Edge(depthwise((1, 96, 29, 3)), "depthwise_conv2d_s8__dsp_3x3l", by_channel=False),
     # has four channels or more, of which the last are not read after the first are written: 4 bytes
