@@ -87,7 +87,7 @@ class _Tally:
         with np.errstate(invalid="ignore"):  # ∞ − ∞
             distance = np.abs(wanted.astype(np.float64) - got.astype(np.float64))
         self.largest = max(self.largest, float(np.nanmax(distance)) if not np.isnan(distance).all() else 0.0)
-        if self.first is None:
+        if self.first is None or (inference, layer) < (self.first.inference, self.first.layer):
             at = int(np.argmax(unequal))
             self.first = Difference(inference, layer, op, tensor.name, elements(at), wanted[at].item(), got[at].item())
 
