@@ -93,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build(options: argparse.Namespace) -> int:
     """`tinygen build`"""
+    if options.shared_arena and len(options.models) == 1:
+        raise UsageError("--shared-arena: one model has nothing to share its arena with. Leave the option out.")
     choice = choose_all(options)
     choice.check()
     models, sizes = choice.taken.models, choice.taken.sizes
@@ -120,7 +122,8 @@ def build(options: argparse.Namespace) -> int:
         _print_json(manifest)
     else:
         commands = [("next", next_command(kind, bundle, folder))]
-        commands += [("and", _validate_command(options, model)) for model in options.models]
+        checks = dict.fromkeys(_validate_command(options, model) for model in options.models)
+        commands += [("and", command) for command in checks]
         label = kind.value if options.export or kind is ProjectKind.PLATFORMIO else f"{kind.value} {NO_PLATFORMIO}"
         console = _console()
         console.print(tables.build_summary(bundle, sizes, folder, label, choice_rows(choice)))

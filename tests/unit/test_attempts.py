@@ -141,6 +141,12 @@ def test_models_that_share_an_arena_are_held_against_the_largest(lean: list[Opti
         choose(models, board, budget(LEAN_BYTES + GESTURE_BYTES - 1)).check()
 
 
+def test_one_model_shares_no_arena(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["build", str(KWS), "--board", "nano33", "-o", str(out), "--shared-arena"]) == 2
+    assert "one model has nothing to share" in capsys.readouterr().err and not out.exists()
+
+
 def test_build_says_which_option_it_took_and_why(
     lean: list[Optimize], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
