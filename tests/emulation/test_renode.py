@@ -98,7 +98,7 @@ def test_who_grants_more_real_time_gets_more_virtual_time(
     timeout_s: float, virtual_s: int, firmware: Firmware, tmp_path: Path
 ) -> None:
     told = 'print(pathlib.Path("run.resc").read_text())'
-    with pytest.raises(EmulatorError, match=rf'nor in {virtual_s} virtual seconds(.*\n)*.*RunFor "{virtual_s}"'):
+    with pytest.raises(EmulatorError, match=rf'granted {virtual_s} virtual seconds(.*\n)*.*RunFor "{virtual_s}"'):
         run(firmware, fake(tmp_path, told), timeout_s)
 
 

@@ -129,7 +129,7 @@ def run_renode(
         finally:
             kill(process)
     how = f"within {timeout_s:g} s" if ended is None else f"before Renode ended with exit code {ended}"
-    how = f"{how}, nor in {virtual_s} virtual seconds"
+    how = f"{how} (it was granted {virtual_s} virtual seconds)"
     test = _result(firmware, console, log, how)
     passed = test.passed and not test.differences
     instructions = counted(_text(log)) if passed else None
@@ -211,7 +211,7 @@ def _result(firmware: Firmware, console: Path, log: Path, how: str) -> SelfTest:
             f"renode: the firmware touched an address that nothing answers on board {firmware.board.name}: {stray[0]}"
         )
     if not transcript.finished:
-        tail = "\n".join(f"  {line}" for line in logged.splitlines()[-SHOWN_LINES:])
+        tail = "\n".join(f"  {line}" for line in logged.splitlines()[-SHOWN_LINES:] or ["nothing"])
         raise EmulatorError(
             f"renode: the self-test printed no result {how}. "
             f"Console: {_text(console).strip()[-200:] or 'nothing'!r}. The end of Renode's log:\n{tail}"
