@@ -10,7 +10,7 @@ _WHERE: dict[str, str] = {
     "platformio_board": 'the board\'s id in `pio boards`, such as "nucleo_l4r5zi"',
     "platformio_framework": 'one of the board\'s frameworks in `pio boards`, such as "arduino"',
     "arduino_fqbn": 'the board\'s FQBN in `arduino-cli board listall`, such as "arduino:mbed_nano:nano33ble"',
-    "esp_idf_target": 'what `idf.py set-target` takes, such as "esp32s3"',
+    "esp_idf_target": 'what `idf.py set-target` takes, such as "esp32s3" (only Espressif\'s chips have one)',
     "zephyr_board": 'what `west build -b` takes, such as "rpi_pico"',
 }
 
