@@ -8,26 +8,32 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import EXAMPLES, SHARED_NAMES, shared_model
-from tinygen import Options, Reference, compile_model, load_board, read_model, validate
+from tinygen import Compiled, Options, Reference, compile_model, load_board, read_model, validate
 from tinygen.validate.inputs import random_inputs
 from tinygen.validate.run import Comparison, reference_tensors
 
-INPUTS = 16
-BOARDS = ("nano33", "pico", "nucleo-h743zi", "esp32c3")
+BOARDS = {"nano33": 16, "pico": 5, "nucleo-h743zi": 5, "esp32c3": 5}
+"""Boards, and inputs on each: those behind the first show that its C is right on another core."""
+
+
+@lru_cache(maxsize=2)
+def compiled_for(path: Path, board: str, reference: Reference) -> Compiled:
+    return compile_model(read_model(path), load_board(board), Options(reference))
 
 
 @lru_cache(maxsize=2)
 def expected(path: Path, reference: Reference):  # type: ignore[no-untyped-def]
     """Inputs and the reference's tensors: the same for every board."""
-    compiled = compile_model(read_model(path), load_board(BOARDS[0]), Options(reference))
-    inputs = random_inputs(compiled.program.graph, INPUTS, seed=0)
+    compiled = compiled_for(path, "nano33", reference)
+    inputs = random_inputs(compiled.program.graph, max(BOARDS.values()), seed=0)
     return inputs, reference_tensors(compiled, inputs)
 
 
 def check(path: Path, board: str, reference: Reference) -> Comparison:
     inputs, tensors = expected(path, reference)
-    compiled = compile_model(read_model(path), load_board(board), Options(reference))
-    comparison = validate(compiled, inputs=inputs, expected=tensors)
+    compiled = compiled_for(path, board, reference)
+    count = BOARDS[board]
+    comparison = validate(compiled, inputs=inputs[:count], expected=tensors[:count])
     assert comparison.first_difference is None
     assert comparison.totals.values_compared > 0
     layers = compiled.program.graph.nodes

@@ -226,8 +226,12 @@ def test_float_edges_are_a_way_out_with_less_arena(tmp_path: Path) -> None:
     assert edges.arena_bytes < found[0].arena_bytes
 
 
-def test_inspect_shows_ways_out_where_it_does_not_fit_or_on_request(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["inspect", str(GESTURE), "--board", "nano33"]
+def test_inspect_shows_ways_out_where_it_does_not_fit_or_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "network.tflite"
+    path.write_bytes(network(32, 16))
+    arguments = ["inspect", str(path), "--board", "nano33"]
     assert main([*arguments, "--max-ram", "2K"]) == 1
     printed = capsys.readouterr()
     assert "an input of" in printed.out and "--max-ram allows 2,048" in printed.err
@@ -238,4 +242,4 @@ def test_inspect_shows_ways_out_where_it_does_not_fit_or_on_request(capsys: pyte
     assert ways_out[0]["kind"] == "as it is" and ways_out[0]["fits"]
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ways_out"] is None
-    assert main(["inspect", str(GESTURE), "--ways-out"]) == 2
+    assert main(["inspect", str(path), "--ways-out"]) == 2
