@@ -24,7 +24,7 @@ def compiles(folder: Path, standard: str, *defines: str) -> tuple[bool, str]:
     includes = [f"-I{folder / 'src'}", *(f"-I{path}" for path in sorted(folder.glob("lib/*/include")))]
     strict = (f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-DTINYGEN_VALIDATE")
     done = subprocess.run(
-        [*command, *strict, *includes, *defines, "-fsyntax-only", str(folder / PROGRAM)],
+        [*command, *strict, *includes, *defines, "-c", str(folder / PROGRAM), "-o", str(folder / "it.o")],
         capture_output=True,
         text=True,
         check=False,
