@@ -94,12 +94,12 @@ def compile_model(model: ModelFile, board: Board, options: Options = Options()) 
     def rows_of(graph: Graph) -> Rows:
         return applicable(graph, board.target.features, options.reference)
 
-    passed = graph
-    graph, schedule, planned = arrange_in_best_order(passed, rows_of(passed), options.optimize, budget)
+    modes = [options.optimize]
+    if options.optimize is Optimize.RAM:  # whose most promising plans, which alone are placed, are not always the best
+        modes.append(Optimize.BALANCED)
+    plans = [arrange_in_best_order(graph, rows_of(graph), mode, budget) for mode in modes]
+    graph, schedule, planned = min(plans, key=lambda found: found[2].arena_bytes)
     if options.optimize is Optimize.RAM:
-        balanced = arrange_in_best_order(passed, rows_of(passed), Optimize.BALANCED, budget)
-        if balanced[2].arena_bytes < planned.arena_bytes:  # the most promising plans of `ram` are not always the best
-            graph, schedule, planned = balanced
         graph, schedule, planned = recompute(graph, schedule, planned, rows_of, budget)
     if options.kernels:  # whose layers are counted in what has become of the graph
         rows = applicable(graph, board.target.features, options.reference, options.kernels)

@@ -15,12 +15,12 @@ from tinygen import Options, compile_model, load_board, validate
 from tinygen.cli import main
 from tinygen.compile import Compiled
 from tinygen.errors import ToolError
-from tinygen.ir import Reference
-from tinygen.kernels import Optimize, applicable
+from tinygen.ir import Graph, Reference
+from tinygen.kernels import Optimize, Schedule, applicable
 from tinygen.kernels.choose import flash_budget
-from tinygen.kernels.rows import one_way
+from tinygen.kernels.rows import Rows, one_way
 from tinygen.passes.fuse_expansion import expansions, fuse_expansions
-from tinygen.plan import arrange
+from tinygen.plan import Plan, arrange
 from tinygen.plan.arrange import arrange_within, most_instructions
 from tinygen.plan.recompute import living_where_fullest
 from tinygen.tflite import ModelFile, read, read_model
@@ -50,6 +50,20 @@ def blocks() -> ModelFile:
 @cache
 def compiled_for(optimize: Optimize, board: str = "nano33", reference: Reference = Reference.LITERT) -> Compiled:
     return compile_model(blocks(), load_board(board), Options(reference, optimize))
+
+
+def test_ram_takes_the_plan_of_balanced_where_its_own_turns_out_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(graph: Graph, rows: Rows, optimize: Optimize, budget: int) -> tuple[Graph, Schedule, Plan]:
+        schedule, planned = arrange(graph, rows, Optimize.FLASH if optimize is Optimize.RAM else optimize, budget)
+        return graph, schedule, planned
+
+    monkeypatch.setattr("tinygen.compile.arrange_in_best_order", found)
+    monkeypatch.setattr("tinygen.compile.recompute", lambda graph, schedule, planned, *_: (graph, schedule, planned))
+    plans = {
+        optimize: compile_model(blocks(), load_board("nano33"), Options(optimize=optimize)).program.plan.arena_bytes
+        for optimize in (Optimize.FLASH, Optimize.RAM, Optimize.BALANCED)
+    }
+    assert plans[Optimize.RAM] == plans[Optimize.BALANCED] < plans[Optimize.FLASH]
 
 
 def joined(compiled: Compiled) -> list[int]:

@@ -173,6 +173,14 @@ def test_a_proved_value_that_the_reference_does_not_have_is_a_difference_of_its_
     assert totals.first_difference == Difference(0, 0, "RELU", "y", (0, 1, 0, 1), 7, 5)
 
 
+def test_a_wrong_proof_comes_before_a_difference_in_a_later_layer() -> None:
+    _, wanted = reduced_graph()
+    wanted[0][Y][0, 1, 0, 1] = 7
+    wanted[0][Z][0, 0, 0, 0] += 1
+    totals = compare_reduced(wanted, [1, 2])
+    assert totals.first_difference == Difference(0, 0, "RELU", "y", (0, 1, 0, 1), 7, 5)
+
+
 SHOWN = {
     "a row missing": ((0, 0, 2), (1, 0, 1)),
     "a layer missing": ((0, 0, 2),),
